@@ -1,0 +1,86 @@
+"""What every dataset adapter offers. An adapter is a frozen dataclass with a ``kind``, in a file of its own in
+``data/datasets/``; it may play up to three roles, one class for each: bitext, collection, relevance."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+import pyarrow as pa
+
+from optical_ray.types import Collection, RelevancePair
+
+BITEXT_SCHEMA = pa.schema([("id", pa.string()), ("pivot", pa.string()), ("foreign", pa.string())])
+"""One sentence pair: an id shared by all languages where the bitext is multi-parallel, the pivot's text, the other's."""
+
+
+@dataclass
+class Counts:
+    """What reading met: rows kept, and rows dropped by reason; filled while the iterator runs."""
+
+    kept: int = 0
+    dropped: dict[str, int] = field(default_factory=dict)
+
+    def drop(self, reason: str) -> None:
+        """Count one row as left out."""
+        self.dropped[reason] = self.dropped.get(reason, 0) + 1
+
+
+class BitextDataset(ABC):
+    """Sentence pairs between the pivot (English) and each of several languages."""
+
+    kind: str
+
+    @abstractmethod
+    def languages(self) -> tuple[str, ...]:
+        """The languages that have text, sorted; raises ``InputError`` where the source is missing or malformed."""
+
+    @abstractmethod
+    def batches(self, language: str, counts: Counts) -> Iterator[pa.RecordBatch]:
+        """Yield the pairs of ``language`` as batches of ``BITEXT_SCHEMA``, in an order that never changes."""
+
+    @abstractmethod
+    def fingerprint(self) -> str:
+        """A digest of the content (never of a path): equal data, equal fingerprint. Hex."""
+
+    @property
+    @abstractmethod
+    def licence(self) -> str:
+        """Licence and origin, one line."""
+
+
+class CollectionDataset(ABC):
+    """A retrieval test collection for one target language, with an ``eval`` and a ``test`` split.
+
+    Choices are made on ``eval`` and reported on ``test``.
+    """
+
+    kind: str
+
+    @abstractmethod
+    def load(self, split: str) -> Collection:
+        """Read the split ``eval`` or ``test``; raises ``InputError`` with file and line."""
+
+    @abstractmethod
+    def fingerprint(self) -> str:
+        """A digest of the content (never of a path). Hex."""
+
+
+class RelevanceDataset(ABC):
+    """Query-document pairs in the pivot language, for training a teacher."""
+
+    kind: str
+
+    @abstractmethod
+    def pairs(self) -> Iterator[RelevancePair]:
+        """Yield the training pairs in an order that never changes."""
+
+    @abstractmethod
+    def fingerprint(self) -> str:
+        """A digest of the content (never of a path). Hex."""
+
+    @property
+    @abstractmethod
+    def licence(self) -> str:
+        """Licence and origin, one line."""

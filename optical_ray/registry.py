@@ -1,0 +1,31 @@
+"""Choices of a room, discovered by walking it: a new member is one new file and no edit elsewhere."""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from dataclasses import fields, is_dataclass
+from typing import TypeVar
+
+T = TypeVar("T")
+
+
+def members(package: str, base: type[T]) -> dict[str, type[T]]:
+    """Every dataclass of ``package`` that derives from ``base`` and carries a ``kind``, by its kind, sorted.
+
+    Raises ``RuntimeError`` where two members claim one kind.
+    """
+    found: dict[str, type[T]] = {}
+    for info in pkgutil.walk_packages(importlib.import_module(package).__path__, package + "."):
+        module = importlib.import_module(info.name)
+        for member in vars(module).values():
+            if not (isinstance(member, type) and issubclass(member, base) and is_dataclass(member)):
+                continue
+            if member.__module__ != info.name:
+                continue
+            kind = next((f.default for f in fields(member) if f.name == "kind"), None)
+            if not isinstance(kind, str):
+                continue
+            if found.setdefault(kind, member) is not member:
+                raise RuntimeError(f"{package}: kind {kind!r} is claimed by {found[kind]} and {member}")
+    return dict(sorted(found.items()))
