@@ -1,0 +1,90 @@
+"""One sentence per target that survives review: chosen on eval, reported on test, with what it rests on."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from optical_ray.analysis.effects import Comparison, Matrix
+from optical_ray.analysis.significance import CONDITIONAL
+from optical_ray.analysis.study import EVAL, TEST, Study
+
+
+@dataclass(frozen=True)
+class Headline:
+    """The answer for one target. ``kind``: "any" (all source sets) or "transfer" (own-language sets left out)."""
+
+    target: str
+    kind: str
+    text: str
+    comparison: Comparison
+
+    @property
+    def line(self) -> str:
+        """The sentence as a terminal shows it: the target first."""
+        return f"{self.target}: {self.text}"
+
+
+def headlines(study: Study, cells: Matrix, family: Sequence[Comparison]) -> tuple[Headline, ...]:
+    """A sentence per target; a second one without the own-language sets where the best set holds the target."""
+    found: list[Headline] = []
+    by_cell = {(item.target, item.label): item for item in family}
+    for column, target in enumerate(cells.targets):
+        best, transfer = cells.best(column), cells.best(column, transfer=True)
+        if best < 0:
+            continue
+        first = by_cell.get((target, cells.labels[best]))
+        if first is None:
+            continue
+        found.append(Headline(target, "any", _sentence(study, cells, column, best, first, len(family), "any"), first))
+        second = by_cell.get((target, cells.labels[transfer])) if transfer >= 0 else None
+        if transfer != best and second is not None:
+            text = _sentence(study, cells, column, transfer, second, len(family), "transfer")
+            found.append(Headline(target, "transfer", text, second))
+    return tuple(found)
+
+
+def _sentence(study: Study, cells: Matrix, column: int, row: int, item: Comparison, num_tests: int, kind: str) -> str:
+    language = study.target_language(item.target)
+    name = f"best source set {item.label}"
+    if kind == "transfer":
+        name = f"best source set {item.label} once {language} itself is left out"
+    elif item.own:
+        name += f" (holds {language} itself: supervision, not transfer)"
+    seeds = f"{item.interval.num_seeds} seeds" if item.interval.across_seeds else "1 seed: no claim across seeds"
+    evidence = (
+        f"95 % CI [{signed(item.interval.low)}, {signed(item.interval.high)}] {item.interval.scope}, "
+        f"p_Holm {p_text(item.p_holm)} over {num_tests} tests, {CONDITIONAL}, "
+        f"{item.interval.num_topics} {TEST} topics, {seeds}"
+    )
+    chosen = "chosen on eval" if (EVAL, item.target) in study.panels else "chosen on the test topics themselves"
+    verdict = ""
+    if not item.significant:
+        verdict = f"; not significant, minimum detectable difference {item.effect.detectable:.3f}"
+    elif item.interval.across_seeds and not item.interval.excludes_zero:
+        verdict = "; the gain holds for these trained seeds, the interval over seeds includes zero"
+    return (
+        f"{name}: {study.measure} {item.mean:.3f}, {signed(item.gain)} over English-only ({evidence}; {chosen})"
+        f"{verdict}; {_regret(cells, column, row, kind)}"
+    )
+
+
+def _regret(cells: Matrix, column: int, row: int, kind: str) -> str:
+    """What the all-round set, best on eval over all targets, costs on this target's test topics."""
+    other = cells.all_round(without_own=column if kind == "transfer" else None)
+    if len(cells.targets) == 1 or other < 0:
+        return "no other target to choose a set for"
+    if other == row:
+        return "also the best set over all targets"
+    cost = float(cells.test[row, column] - cells.test[other, column])
+    return f"regret of choosing {cells.labels[other]}, best over all targets: {signed(cost)}"
+
+
+def signed(value: float) -> str:
+    """Three digits with the sign, a true minus for a terminal and a page alike."""
+    return f"{value:+.3f}".replace("-", "−")
+
+
+def p_text(value: float) -> str:
+    """``= 0.002`` or ``< 0.001``."""
+    return "< 0.001" if value < 0.001 else f"= {value:.3f}"

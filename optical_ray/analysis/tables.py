@@ -1,0 +1,128 @@
+"""Tables as values: one definition gives the page, the CSV, the Parquet and the LaTeX."""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from optical_ray.storage import write_atomic
+
+Value = str | float | int | bool | None
+
+
+@dataclass(frozen=True)
+class Column:
+    """``name`` in files, ``label`` for readers; ``digits``, ``sign`` and ``p`` how numbers are written."""
+
+    name: str
+    label: str
+    digits: int | None = None
+    sign: bool = False
+    p: bool = False
+    title: str = ""
+
+    def text(self, value: Value) -> str:
+        """``value`` as a reader sees it; a dash where there is none."""
+        if value is None or (isinstance(value, float) and math.isnan(value)):
+            return "–"
+        if isinstance(value, bool):
+            return "yes" if value else "no"
+        if isinstance(value, str):
+            return value
+        if self.p:
+            return "< .001" if value < 0.001 else f"{value:.3f}".removeprefix("0")
+        shown = f"{value:{'+' if self.sign else ''}.{self.digits}f}" if self.digits is not None else f"{value:,}"
+        return shown.replace("-", "−")
+
+    @property
+    def numeric(self) -> bool:
+        """Whether the column is set right and sorted by value."""
+        return self.digits is not None or self.p
+
+
+@dataclass(frozen=True)
+class Table:
+    """``caption`` says split, topics, seeds and family, so that the table can stand alone in a paper."""
+
+    name: str
+    caption: str
+    columns: tuple[Column, ...]
+    rows: tuple[tuple[Value, ...], ...]
+    latex: bool = False
+    notes: tuple[str, ...] = field(default=())
+
+    def __post_init__(self) -> None:
+        assert all(len(row) == len(self.columns) for row in self.rows), self.name
+
+    def csv(self) -> str:
+        """Comma-separated, full precision, one header line; missing numbers are empty."""
+        stream = io.StringIO()
+        writer = csv.writer(stream, lineterminator="\n")
+        writer.writerow([column.name for column in self.columns])
+        writer.writerows([["" if _missing(value) else value for value in row] for row in self.rows])
+        return stream.getvalue()
+
+    def arrow(self) -> pa.Table:
+        """The Parquet content: one typed column each."""
+        columns: dict[str, list[Value]] = {}
+        for index, column in enumerate(self.columns):
+            values = [None if _missing(row[index]) else row[index] for row in self.rows]
+            kinds = {type(value) for value in values if value is not None}
+            mixed = str in kinds and len(kinds) > 1
+            columns[column.name] = [str(value) if mixed and value is not None else value for value in values]
+            if kinds == {int, float}:
+                columns[column.name] = [None if value is None else float(value) for value in values]
+        return pa.table(columns)
+
+    def tex(self) -> str:
+        """A booktabs table; needs only ``\\usepackage{booktabs}``."""
+        align = "".join("r" if column.numeric else "l" for column in self.columns)
+        head = " & ".join(_escape(column.label) for column in self.columns)
+        body = "\n".join(
+            "  "
+            + " & ".join(_escape(column.text(value)) for column, value in zip(self.columns, row, strict=True))
+            + r" \\"
+            for row in self.rows
+        )
+        lines = [
+            r"\begin{table}", r"  \centering", rf"  \caption{{{_escape(self.caption)}}}",
+            rf"  \label{{tab:{self.name}}}",
+            rf"  \begin{{tabular}}{{{align}}}", r"  \toprule", f"  {head} \\\\", r"  \midrule", body, r"  \bottomrule",
+            r"  \end{tabular}", r"\end{table}", "",
+        ]  # fmt: skip
+        return "\n".join(lines)
+
+
+def write_tables(folder: Path, tables: Sequence[Table]) -> tuple[Path, ...]:
+    """Write every table as CSV and Parquet, the main ones as LaTeX; the paths written."""
+    written: list[Path] = []
+    for table in tables:
+        write_atomic(folder / f"{table.name}.csv", table.csv())
+        written.append(folder / f"{table.name}.csv")
+        sink = pa.BufferOutputStream()
+        pq.write_table(table.arrow(), sink)
+        write_atomic(folder / f"{table.name}.parquet", sink.getvalue().to_pybytes())
+        written.append(folder / f"{table.name}.parquet")
+        if table.latex:
+            write_atomic(folder / f"{table.name}.tex", table.tex())
+            written.append(folder / f"{table.name}.tex")
+    return tuple(written)
+
+
+def _missing(value: Any) -> bool:
+    return value is None or (isinstance(value, float) and math.isnan(value))
+
+
+def _escape(text: str) -> str:
+    special = {"\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_", "{": r"\{",
+               "}": r"\}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "−": r"$-$", "–": "--",
+               "±": r"$\pm$", "Δ": r"$\Delta$", "†": r"$\dagger$", "<": r"$<$", ">": r"$>$"}  # fmt: skip
+    return "".join(special.get(character, character) for character in text)

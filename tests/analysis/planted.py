@@ -1,0 +1,193 @@
+"""Studies whose truth is known: per-topic scores planted from language effects, seeds, topics and noise.
+
+The model, for a source set S, target j, epsilon e, seed s, topic t::
+
+    score = base + topic[j, t] + truth(S, j) + curve(e) + seed[S, e, s, j] + noise + scale of the topic's own gain
+
+Scores are not cut to [0, 1], so that the planted gain is exactly the expected difference.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from optical_ray.ledger import VERSION, Ledger, TrialState
+from optical_ray.storage import write_json
+
+
+@dataclass(frozen=True)
+class Planted:
+    """The truth: ``effects[language][target]`` add up over a set; ``interactions[(a, b)]`` where both are in it."""
+
+    effects: Mapping[str, Mapping[str, float]]
+    interactions: Mapping[tuple[str, str], float] = field(default_factory=dict)
+    epsilons: Sequence[float] = (0.1,)
+    epsilon_gains: Sequence[float] = (0.0,)
+    num_topics: int = 100
+    num_seeds: int = 3
+    seed_sd: float = 0.0
+    topic_sd: float = 0.2
+    gain_sd: float = 0.1
+    noise_sd: float = 0.05
+    base: float = 0.3
+    max_size: int | None = None
+    sets: Sequence[tuple[str, ...]] | None = None
+
+    @property
+    def languages(self) -> tuple[str, ...]:
+        """The players, sorted."""
+        return tuple(sorted(self.effects))
+
+    @property
+    def targets(self) -> tuple[str, ...]:
+        """The targets, in the order that they are planted."""
+        return tuple(next(iter(self.effects.values())))
+
+    @property
+    def source_sets(self) -> list[tuple[str, ...]]:
+        """Every non-empty subset (up to ``max_size``), or the given ones."""
+        if self.sets is not None:
+            return [tuple(item) for item in self.sets]
+        sizes = range(1, (self.max_size or len(self.languages)) + 1)
+        return [subset for size in sizes for subset in itertools.combinations(self.languages, size)]
+
+    def truth(self, sources: Sequence[str], target: str) -> float:
+        """The expected gain of a source set over the undistilled student, averaged over topics and seeds."""
+        total = sum(self.effects[language][target] for language in sources)
+        return total + sum(gain for pair, gain in self.interactions.items() if set(pair) <= set(sources))
+
+
+def scores(planted: Planted, split: int, seed: int) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
+    """(undistilled T per target, systems set x epsilon x seed x T per target), drawn from ``seed``."""
+    random = np.random.default_rng([seed, split])
+    shared = np.random.default_rng([seed, 99])  # a student's luck is the same on eval and on test
+    shape = (len(planted.source_sets), len(planted.epsilons), planted.num_seeds)
+    base: dict[str, np.ndarray] = {}
+    systems: dict[str, np.ndarray] = {}
+    for target in planted.targets:
+        luck = shared.normal(0, planted.seed_sd, shape) if planted.seed_sd else np.zeros(shape)
+        base[target] = planted.base + random.normal(0, planted.topic_sd, planted.num_topics)
+        gains = np.array([planted.truth(sources, target) for sources in planted.source_sets])
+        own = random.normal(0, planted.gain_sd, (len(gains), 1, 1, planted.num_topics))
+        noise = random.normal(0, planted.noise_sd, (*shape, planted.num_topics))
+        curve = np.asarray(planted.epsilon_gains)[None, :, None, None]
+        systems[target] = base[target] + gains[:, None, None, None] + curve + luck[..., None] + own + noise
+    return base, systems
+
+
+def write_study(
+    folder: Path,
+    planted: Planted,
+    *,
+    seed: int = 0,
+    mode: str = "estimate",
+    controls: bool = False,
+    curves: bool = False,
+    texts: bool = False,
+) -> Ledger:
+    """Write a finished study folder through the ledger and return it."""
+    splits = {"eval": scores(planted, 0, seed), "test": scores(planted, 1, seed)}
+    folder.mkdir(parents=True)
+    write_json(folder / "study.json", study_json(folder.name, planted, mode))
+    write_scores(folder / "baselines" / "undistilled", {name: base for name, (base, _) in splits.items()})
+    if controls:
+        random = np.random.default_rng(seed + 1)
+        for name, gain in (("en", 0.002), ("shuffled", -0.01), ("bm25", 0.05), ("teacher_english", 0.3)):
+            shifted = {
+                split: {target: values + gain + random.normal(0, 0.05, len(values)) for target, values in base.items()}
+                for split, (base, _) in splits.items()
+            }
+            write_scores(folder / "baselines" / name, shifted)
+    ledger = Ledger.open(folder)
+    cells = itertools.product(enumerate(planted.source_sets), enumerate(planted.epsilons), range(planted.num_seeds))
+    for (row, sources), (column, epsilon), replicate in cells:
+        key = f"{row:04x}{column:04x}{replicate:04x}"
+        params: dict[str, Any] = {"data.source_languages": "+".join(sources)}
+        if len(planted.epsilons) > 1:
+            params["loss.sinkhorn.epsilon"] = epsilon
+        ledger.create(key, params=params, seed=replicate, config={}, source_languages=sources, steps=100)
+        ledger.start(key, resumed_from=0)
+        values = {
+            split: {target: table[row, column, replicate] for target, table in systems.items()}
+            for split, (_, systems) in splits.items()
+        }
+        write_scores(ledger.trial_folder(key), values)
+        if curves:
+            ledger.log(key, _rows(values["eval"], splits["eval"][0]))
+        ledger.finish(key, TrialState.COMPLETE)
+    if texts:
+        write_texts(folder, planted)
+    return ledger
+
+
+def _rows(values: Mapping[str, np.ndarray], base: Mapping[str, np.ndarray]) -> list[dict[str, Any]]:
+    rows = []
+    for step in range(10, 101, 10):
+        part = 1 - np.exp(-step / 30)
+        learned = {f"AP/{name}": float(base[name].mean() * (1 - part) + part * values[name].mean()) for name in values}
+        rows.append({"step": step, "loss": float(1.2 - part), "ot/marginal_error": 1e-4, **learned})
+    return rows
+
+
+def study_json(name: str, planted: Planted, mode: str) -> dict[str, Any]:
+    """A ``study.json`` as the launcher writes it."""
+    space: dict[str, Any] = {"data.source_languages": {"kind": "subset", "of": list(planted.languages)}}
+    if len(planted.epsilons) > 1:
+        space["loss.sinkhorn.epsilon"] = {"kind": "grid", "values": list(planted.epsilons)}
+    return {
+        "version": VERSION,
+        "name": name,
+        "created": 1_790_000_000.0,
+        "experiment": {
+            "name": name,
+            "seed": 0,
+            "data": {"collections": {target: {"kind": "bundled", "language": target} for target in planted.targets}},
+            "trial": {"optimizer": {"steps": 100}},
+            "evaluation": {"targets": list(planted.targets), "metrics": ["AP"]},
+            "space": space,
+            "search": {"mode": mode, "seeds": planted.num_seeds, "objective": "AP"},
+            "compute": {"num_workers": 1, "cpus_per_worker": 1, "gpus_per_worker": 0},
+            "tracking": {},
+        },
+        "digests": {"cldr": "0123456789ab"},
+        "licences": {"cldr": "Unicode-3.0"},
+        "versions": {"numpy": np.__version__},
+        "design": {},
+    }
+
+
+def write_scores(folder: Path, values: Mapping[str, Mapping[str, np.ndarray]], metric: str = "AP") -> None:
+    """``per_query.parquet`` and ``scores.json`` of one run: split -> target -> T values."""
+    folder.mkdir(parents=True, exist_ok=True)
+    columns: dict[str, list[Any]] = {"split": [], "target": [], "metric": [], "topic_id": [], "value": []}
+    for split, targets in values.items():
+        for target, vector in targets.items():
+            columns["split"] += [split] * len(vector)
+            columns["target"] += [target] * len(vector)
+            columns["metric"] += [metric] * len(vector)
+            columns["topic_id"] += [f"{split[0]}{index}" for index in range(len(vector))]
+            columns["value"] += vector.tolist()
+    pq.write_table(pa.table(columns), folder / "per_query.parquet")
+    means = {
+        split: {metric: {name: float(v.mean()) for name, v in targets.items()}} for split, targets in values.items()
+    }
+    write_json(folder / "scores.json", means)
+
+
+def write_texts(folder: Path, planted: Planted) -> None:
+    """``topics.parquet``: a text for every topic."""
+    rows = [
+        {"split": split, "target": target, "topic_id": f"{split[0]}{index}", "text": f"{target} query {index}"}
+        for split in ("eval", "test")
+        for target in planted.targets
+        for index in range(planted.num_topics)
+    ]
+    pq.write_table(pa.Table.from_pylist(rows), folder / "topics.parquet")
