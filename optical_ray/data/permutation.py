@@ -1,0 +1,58 @@
+"""A shuffled order of any length as a pure function: no list of the numbers is ever made."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+ROUNDS = 6
+MIN_HALF_BITS = 3  # six rounds mix fewer bits badly; the domain's excess is walked over
+
+
+def permute(index: npt.NDArray[np.int64], size: int, seed: int) -> npt.NDArray[np.int64]:
+    """Return where the ``seed``'s permutation of ``range(size)`` sends each of ``index``.
+
+    A Feistel network over the next power of four, with cycle walking back into the range (Black & Rogaway 2002):
+    a bijection for every seed, in memory of the order of ``len(index)``.
+    ``index`` must lie in ``range(size)``; ``size`` in ``range(2**60)``.
+    """
+    assert 0 <= size < 1 << 60, size
+    if not len(index):
+        return index.astype(np.int64)
+    assert index.min() >= 0, index.min()
+    assert index.max() < size, (index.max(), size)
+    half_bits = max(MIN_HALF_BITS, (max(size - 1, 1).bit_length() + 1) // 2)
+    keys = _round_keys(seed)
+    value = _feistel(index.astype(np.uint64), half_bits, keys)
+    while (outside := value >= size).any():
+        value[outside] = _feistel(value[outside], half_bits, keys)
+    return value.astype(np.int64)
+
+
+def mix_seed(*parts: int) -> int:
+    """Return one seed (64 bits) from several whole numbers, each position and each number of which matters."""
+    state = np.uint64(len(parts))
+    for part in parts:
+        low, high = part & 0xFFFF_FFFF_FFFF_FFFF, (part >> 64) & 0xFFFF_FFFF_FFFF_FFFF
+        state = _scramble(_scramble(np.array([state], np.uint64) + np.uint64(low)) ^ np.uint64(high))[0]
+    return int(state)
+
+
+def _round_keys(seed: int) -> npt.NDArray[np.uint64]:
+    start = np.uint64(mix_seed(seed))
+    return _scramble(start + np.arange(1, ROUNDS + 1, dtype=np.uint64) * np.uint64(0x9E3779B97F4A7C15))
+
+
+def _feistel(value: npt.NDArray[np.uint64], half_bits: int, keys: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint64]:
+    bits, mask = np.uint64(half_bits), np.uint64((1 << half_bits) - 1)
+    left, right = value >> bits, value & mask
+    for key in keys:
+        left, right = right, left ^ (_scramble(right ^ key) & mask)
+    return (left << bits) | right
+
+
+def _scramble(value: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint64]:
+    """The finaliser of SplitMix64: every input bit changes every output bit with probability about one half."""
+    value = (value ^ (value >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    value = (value ^ (value >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return value ^ (value >> np.uint64(31))

@@ -1,0 +1,209 @@
+"""Rows kept as one Arrow IPC file with a manifest beside it, written once and read through a memory map.
+
+The manifest is written last: a folder that has one is complete.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import mmap
+import os
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from optical_ray.data.interface import BITEXT_SCHEMA, BitextDataset, Counts
+from optical_ray.storage import read_json, write_json
+from optical_ray.types import InputError
+
+ROWS_FILE, MANIFEST_FILE = "rows.arrow", "manifest.json"
+BATCH_ROWS = 8192
+RELEASE_AFTER = 64  # takes; then the pages that were read go back to the system
+
+
+@dataclass(frozen=True)
+class ShardManifest:
+    """What a shard holds. ``digest`` is the sha256 of its rows file, ``fingerprint`` that of the data it is from."""
+
+    rows: int
+    digest: str
+    schema: dict[str, str]
+    fingerprint: str = ""
+    language: str = ""
+    licence: str = ""
+    dropped: dict[str, int] = field(default_factory=dict)
+    about: dict[str, Any] = field(default_factory=dict)
+
+
+def write_shard(
+    folder: Path, schema: pa.Schema, batches: Iterable[pa.RecordBatch], describe: Mapping[str, Any] | None = None
+) -> ShardManifest:
+    """Write ``batches`` to ``folder`` and then its manifest; ``describe`` gives further fields of the manifest.
+
+    ``describe`` is looked at after the last batch, so what reading counted may be in it. A shard that is already
+    complete is replaced.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    beside = folder / f".{ROWS_FILE}.{uuid4().hex[:8]}"
+    try:
+        with open(beside, "wb") as stream:
+            sink = _DigestingSink(stream)
+            rows = 0
+            with pa.ipc.new_file(pa.PythonFile(sink, mode="w"), schema) as writer:
+                for batch in _even_batches(batches, schema):
+                    rows += len(batch)
+                    writer.write_batch(batch)
+            stream.flush()
+            os.fsync(stream.fileno())
+        os.replace(beside, folder / ROWS_FILE)
+    finally:
+        beside.unlink(missing_ok=True)
+    manifest = ShardManifest(rows, sink.hexdigest(), {f.name: str(f.type) for f in schema}, **(describe or {}))
+    write_json(folder / MANIFEST_FILE, asdict(manifest))
+    return manifest
+
+
+def write_bitext_shard(dataset: BitextDataset, language: str, folder: Path) -> ShardManifest:
+    """Write the pairs of ``dataset`` in ``language``; raises ``InputError`` where no pair is left."""
+    counts = Counts()
+    describe: dict[str, Any] = {"dropped": counts.dropped, "language": language, "licence": dataset.licence}
+    describe["fingerprint"] = dataset.fingerprint()
+    batches = dataset.batches(language, counts)
+    manifest = write_shard(folder, BITEXT_SCHEMA, batches, describe)
+    if manifest.rows == 0:
+        (folder / MANIFEST_FILE).unlink()
+        reasons = ", ".join(f"{count} {reason}" for reason, count in counts.dropped.items()) or "nothing was read"
+        raise InputError(f"{dataset.kind}: no pair of language {language!r} is left ({reasons}); check the filter")
+    return manifest
+
+
+def read_manifest(folder: Path) -> ShardManifest | None:
+    """Return the manifest of the shard in ``folder``; ``None`` where there is no complete one."""
+    path = folder / MANIFEST_FILE
+    return ShardManifest(**read_json(path)) if path.exists() and (folder / ROWS_FILE).exists() else None
+
+
+class ShardReader:
+    """The rows of one or several shards of one schema, one after another, without reading them into memory.
+
+    ``take`` costs memory for the rows that it returns; mapped pages are given back as it goes. Safe to open in many
+    processes. Not safe to share between threads.
+    """
+
+    def __init__(self, folders: Path | Sequence[Path]) -> None:
+        self.folders = [folders] if isinstance(folders, Path) else list(folders)
+        self.manifests = [_complete(folder) for folder in self.folders]
+        self._maps = [_map(folder / ROWS_FILE) for folder in self.folders]
+        self._files = [pa.ipc.open_file(pa.py_buffer(mapped)) for mapped in self._maps]
+        if any(not file.schema.equals(self._files[0].schema) for file in self._files):
+            raise InputError(f"shards: schemas differ among {', '.join(map(str, self.folders))}; prepare them again")
+        self.schema: pa.Schema = self._files[0].schema
+        self._batches = [(file, index) for file in self._files for index in range(file.num_record_batches)]
+        sizes = [size for manifest in self.manifests for size in _batch_sizes(manifest.rows)]
+        self._starts = np.concatenate([[0], np.cumsum(sizes, dtype=np.int64)]).astype(np.int64)
+        self._takes = 0
+
+    def __len__(self) -> int:
+        return int(self._starts[-1])
+
+    def take(self, rows: npt.NDArray[np.int64]) -> pa.Table:
+        """Return the ``rows`` (any order, repeats allowed) as a table in that order.
+
+        Raises ``IndexError`` for a row that is not there.
+        """
+        if not len(rows):
+            return self.schema.empty_table()
+        if rows.min() < 0 or rows.max() >= len(self):
+            raise IndexError(f"rows {rows.min()} to {rows.max()} asked of {len(self)}")
+        order = np.argsort(rows, kind="stable")
+        batch_of = np.searchsorted(self._starts, rows[order], side="right") - 1
+        numbers, begins = np.unique(batch_of, return_index=True)
+        parts = []
+        for number, begin, end in zip(numbers, begins, [*begins[1:], len(rows)], strict=True):
+            file, index = self._batches[number]
+            parts.append(file.get_batch(index).take(pa.array(rows[order[begin:end]] - self._starts[number])))
+        back = np.empty(len(rows), np.int64)
+        back[order] = np.arange(len(rows))
+        taken = pa.Table.from_batches(parts, schema=self.schema).combine_chunks().take(pa.array(back))
+        self._release()
+        return taken
+
+    def batches(self) -> Iterator[pa.RecordBatch]:
+        """Yield all rows in their order. A batch lies in the map: copy what is to outlive the reader."""
+        for file, index in self._batches:
+            yield file.get_batch(index)
+            self._release()
+
+    def _release(self) -> None:
+        self._takes += 1
+        if self._takes % RELEASE_AFTER == 0:
+            for mapped in self._maps:
+                mapped.madvise(mmap.MADV_DONTNEED)
+
+
+class _DigestingSink:
+    """A file to write to that keeps the sha256 of what went through."""
+
+    def __init__(self, stream: Any) -> None:
+        self._stream = stream
+        self._digest = hashlib.sha256()
+        self.closed = False
+
+    def write(self, data: Any) -> int:
+        self._digest.update(data)
+        return int(self._stream.write(data))
+
+    def tell(self) -> int:
+        return int(self._stream.tell())
+
+    def flush(self) -> None:
+        self._stream.flush()
+
+    def close(self) -> None:
+        self.closed = True
+
+    def hexdigest(self) -> str:
+        return self._digest.hexdigest()
+
+
+def _even_batches(batches: Iterable[pa.RecordBatch], schema: pa.Schema) -> Iterator[pa.RecordBatch]:
+    """Cut and join ``batches`` so that all but the last have ``BATCH_ROWS`` rows: a row's batch is then known."""
+    waiting: list[pa.RecordBatch] = []
+    num_waiting = 0
+    for batch in batches:
+        while len(batch):
+            part = batch.slice(0, BATCH_ROWS - num_waiting)
+            batch = batch.slice(len(part))
+            waiting.append(part)
+            num_waiting += len(part)
+            if num_waiting == BATCH_ROWS:
+                yield _joined(waiting, schema)
+                waiting, num_waiting = [], 0
+    if waiting:
+        yield _joined(waiting, schema)
+
+
+def _joined(parts: list[pa.RecordBatch], schema: pa.Schema) -> pa.RecordBatch:
+    return pa.Table.from_batches(parts, schema=schema).combine_chunks().to_batches()[0]
+
+
+def _batch_sizes(rows: int) -> list[int]:
+    return [BATCH_ROWS] * (rows // BATCH_ROWS) + ([rows % BATCH_ROWS] if rows % BATCH_ROWS else [])
+
+
+def _complete(folder: Path) -> ShardManifest:
+    manifest = read_manifest(folder)
+    if manifest is None:
+        raise InputError(f"{folder}: no complete shard (no {MANIFEST_FILE}); prepare the study again")
+    return manifest
+
+
+def _map(path: Path) -> mmap.mmap:
+    with open(path, "rb") as stream:
+        return mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ)

@@ -1,0 +1,106 @@
+"""Text files read strictly: whoever reads a line knows its number, and what is not clean UTF-8 is refused with it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from optical_ray.data.input_files import UNREADABLE, InputFile
+from optical_ray.types import InputError
+
+BYTE_ORDER_MARK = "\ufeff"
+
+
+def read_lines(file: InputFile) -> Iterator[tuple[int, str]]:
+    """Yield ``(line number from 1, line)`` without its line end (LF or CRLF) and without a byte order mark.
+
+    Raises ``InputError`` (``file:line``) for an empty file, bytes that are not UTF-8, a NUL, and a compressed stream
+    that is broken or ends early.
+    """
+    number = 0
+    with file.open() as stream:
+        try:
+            for number, raw in enumerate(stream, start=1):
+                yield number, _decode(file, number, raw)
+        except InputError:
+            raise
+        except UNREADABLE as error:
+            offset = _decompressed_bytes(stream.tell)
+            raise InputError(
+                f"{file.name}:{number + 1}: cannot be read further ({error}){offset}; the file is damaged or was cut "
+                "off, fetch it again"
+            ) from error
+    if number == 0:
+        raise InputError(f"{file.name}: the file is empty")
+
+
+def read_columns(
+    file: InputFile, expected: dict[int, str], separator: str | None = "\t"
+) -> Iterator[tuple[int, list[str]]]:
+    """Yield ``(line number, columns)`` of every line that is not blank.
+
+    ``expected`` maps each allowed number of columns to their names. Raises ``InputError`` for any other number.
+    """
+    for number, line in read_lines(file):
+        if not line.strip():
+            continue
+        columns = line.split(separator)
+        if len(columns) not in expected:
+            wanted = " or ".join(f"{count} ({names})" for count, names in sorted(expected.items()))
+            raise InputError(f"{file.name}:{number}: got {len(columns)} columns, expected {wanted}")
+        yield number, columns
+
+
+def read_objects(file: InputFile) -> Iterator[tuple[int, dict[str, Any]]]:
+    """Yield ``(line number, object)`` of a JSONL file; blank lines are skipped.
+
+    Raises ``InputError`` for a line that is not a JSON object.
+    """
+    for number, line in read_lines(file):
+        if line.strip():
+            yield number, parse_object(line, f"{file.name}:{number}")
+
+
+def parse_object(text: str, where: str) -> dict[str, Any]:
+    """Parse one JSON object; raises ``InputError`` that begins with ``where``."""
+    try:
+        value = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise InputError(f"{where}: not JSON ({error})") from error
+    if not isinstance(value, dict):
+        raise InputError(f"{where}: expected a JSON object, got {type(value).__name__}")
+    return value
+
+
+def text_of(value: Any, where: str, field: str) -> str:
+    """Return ``value`` as a text, numbers as they are written; raises ``InputError`` for anything else."""
+    if isinstance(value, str):
+        if any("\ud800" <= character <= "\udfff" for character in value):
+            raise InputError(f"{where}: {field} holds half of a surrogate pair, which is no character")
+        return value
+    if isinstance(value, int) and not isinstance(value, bool):
+        return str(value)
+    raise InputError(f"{where}: {field} must be a text, got {type(value).__name__}")
+
+
+def _decode(file: InputFile, number: int, raw: bytes) -> str:
+    try:
+        line = raw.decode()
+    except UnicodeDecodeError as error:
+        raise InputError(
+            f"{file.name}:{number}: byte {error.start + 1} of the line is not UTF-8 (0x{raw[error.start]:02x}); "
+            "convert the file to UTF-8"
+        ) from error
+    if "\0" in line:
+        raise InputError(f"{file.name}:{number}: holds a NUL byte; is this a text file in UTF-8?")
+    if number == 1:
+        line = line.removeprefix(BYTE_ORDER_MARK)
+    return line.removesuffix("\n").removesuffix("\r")
+
+
+def _decompressed_bytes(tell: Callable[[], int]) -> str:
+    try:
+        return f", after byte {tell()} of its content"
+    except UNREADABLE:
+        return ""
