@@ -9,9 +9,12 @@ optical_map                study, target, source_languages       best mean score
 optical_loss               study, trial                          loss of a running trial
 optical_marginal_error     study, trial                          Sinkhorn's marginal error of a running trial
 optical_step               study, trial                          step of a running trial
-optical_tokens_per_second  study, trial                          throughput of a running trial, else 0
+optical_tokens_per_second  study, trial                          throughput of a running trial
 optical_eta_seconds        study                                 left at the pace so far; once a trial is done
 ========================== ===================================== ==========================================
+
+Ray drops a gauge that is not set again for some seconds: so a finished trial's curves end, and so do all curves of a
+launcher that died.
 """
 
 from __future__ import annotations
@@ -50,7 +53,6 @@ class StudyGauges(Tracker):
             name: Gauge(gauge, f"Last {name} of a running trial", ("study", "trial"))
             for name, gauge in STEP_GAUGES.items()
         }
-        self._running: set[str] = set()
 
     def sync(self) -> None:
         """Read the ledger and set every gauge."""
@@ -75,16 +77,11 @@ class StudyGauges(Tracker):
         self._update_running(ledger)
 
     def _update_running(self, ledger: Ledger) -> None:
-        running = {record.key for record in ledger.records if record.state is TrialState.RUNNING}
-        for key in running:
-            rows = ledger.rows(key)
-            last = rows[-1] if rows else {}
+        for record in ledger.records:
+            rows = ledger.rows(record.key) if record.state is TrialState.RUNNING else []
             for name, gauge in self._steps.items():
-                if name in last:
-                    gauge.set(float(last[name]), {"study": self.study, "trial": key})
-        for key in self._running - running:
-            self._steps["tokens_per_second"].set(0.0, {"study": self.study, "trial": key})
-        self._running = running
+                if rows and name in rows[-1]:
+                    gauge.set(float(rows[-1][name]), {"study": self.study, "trial": record.key})
 
 
 def best_scores(ledger: Ledger) -> dict[tuple[str, str], float]:
