@@ -1,0 +1,103 @@
+"""What every loss keeps, whoever writes it."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+
+import pytest
+import torch
+from torch.nn import functional
+
+from optical_ray.losses.interface import Loss
+from optical_ray.registry import members
+from optical_ray.retrieval.embeddings import TokenEmbeddings
+
+KINDS = members("optical_ray.losses", Loss)
+
+
+def tokens(lengths, *, seed, width=None, requires_grad=False):
+    generator = torch.Generator().manual_seed(seed)
+    mask = torch.arange(width or max(lengths)) < torch.tensor(lengths)[:, None]
+    vectors = torch.zeros(*mask.shape, 8)
+    vectors[mask] = functional.normalize(torch.randn(sum(lengths), 8, generator=generator), dim=-1)
+    return TokenEmbeddings(vectors.requires_grad_(requires_grad), mask)
+
+
+@pytest.fixture(params=KINDS)
+def loss(request):
+    return KINDS[request.param]()
+
+
+def test_its_first_field_is_its_kind(loss):
+    assert fields(loss)[0].name == "kind"
+    assert fields(loss)[0].default == loss.kind
+    assert loss == type(loss)()
+    assert hash(loss) == hash(type(loss)())
+
+
+def test_a_scalar_with_finite_gradients_for_real_student_tokens_only(loss):
+    student, teacher = tokens([3, 1, 6], seed=0, requires_grad=True), tokens([4, 5, 1], seed=1, requires_grad=True)
+    out = loss(student, teacher)
+    assert out.loss.shape == ()
+    assert out.loss.dtype == torch.float32
+    out.loss.backward()
+    assert student.vectors.grad.isfinite().all()
+    assert student.vectors.grad.any()
+    assert not student.vectors.grad[~student.mask].any()
+    for name, value in out.diagnostics.items():
+        assert value.shape == (), name
+        assert not value.requires_grad, name
+        assert value.isfinite(), name
+
+
+def test_padding_changes_nothing(loss):
+    short = loss(tokens([3, 1, 6], seed=0), tokens([4, 5, 1], seed=1))
+    long = loss(tokens([3, 1, 6], seed=0, width=20), tokens([4, 5, 1], seed=1, width=9))
+    torch.testing.assert_close(short.loss, long.loss, rtol=0, atol=1e-6)
+
+
+def test_the_order_of_pairs_changes_nothing(loss):
+    student, teacher = tokens([3, 1, 6], seed=0), tokens([4, 5, 1], seed=1)
+    order = torch.tensor([2, 0, 1])
+    moved = [TokenEmbeddings(side.vectors[order], side.mask[order]) for side in (student, teacher)]
+    torch.testing.assert_close(loss(student, teacher).loss, loss(*moved).loss, rtol=0, atol=1e-6)
+
+
+def test_pairs_that_do_not_see_each_other_are_averaged(loss):
+    student, teacher = tokens([3, 2, 6], seed=0), tokens([4, 5, 2], seed=1)
+    whole = loss(student, teacher).loss
+    alone = [
+        loss(*(TokenEmbeddings(s.vectors[i : i + 1], s.mask[i : i + 1]) for s in (student, teacher))).loss
+        for i in range(3)
+    ]
+    averaged = torch.allclose(whole, torch.stack(alone).mean(), rtol=0, atol=1e-5)
+    assert averaged != loss.in_batch
+
+
+def test_a_pair_without_tokens_does_no_harm(loss):
+    student, teacher = tokens([3, 0], seed=0, requires_grad=True), tokens([4, 2], seed=1)
+    out = loss(student, teacher)
+    assert out.loss.isfinite()
+    out.loss.backward()
+    assert student.vectors.grad.isfinite().all()
+
+
+def test_it_is_computed_in_float32_under_autocast(loss):
+    student, teacher = tokens([3, 1, 6], seed=0), tokens([4, 5, 1], seed=1)
+    expected = loss(student, teacher).loss
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        assert torch.equal(loss(student, teacher).loss, expected)
+    halves = [TokenEmbeddings(side.vectors.bfloat16(), side.mask) for side in (student, teacher)]
+    assert loss(*halves).loss.dtype == torch.float32
+
+
+def test_training_a_student_with_it_lowers_it(loss):
+    student, teacher = tokens([4, 4, 4], seed=0, requires_grad=True), tokens([4, 4, 4], seed=1)
+    leaf = student.vectors
+    values = []
+    for _ in range(30):
+        value = loss(TokenEmbeddings(functional.normalize(leaf, dim=-1), student.mask), teacher).loss
+        (gradient,) = torch.autograd.grad(value, leaf)
+        leaf = (leaf - 0.5 * gradient).detach().requires_grad_()
+        values.append(value.item())
+    assert values[-1] < 0.9 * values[0]

@@ -1,0 +1,48 @@
+"""Runs survive their file, and the file is what other tools read."""
+
+from __future__ import annotations
+
+import ir_measures
+import pytest
+
+from optical_ray.metrics.trec_run import read_run, write_run
+from optical_ray.types import InputError
+
+RUN = {"q1": {"a": 0.1, "b": 0.30000000000000004, "c": 0.1}, "q2": {"ü": -1e-9}}
+
+
+@pytest.mark.parametrize("name", ["run.trec", "run.sw.trec.gz"])
+def test_a_run_survives_its_file(tmp_path, name):
+    write_run(tmp_path / name, RUN, "tag")
+    assert read_run(tmp_path / name) == RUN
+    write_run(tmp_path / "again.gz", RUN, "tag")
+    write_run(tmp_path / "twice.gz", RUN, "tag")
+    assert (tmp_path / "again.gz").read_bytes() == (tmp_path / "twice.gz").read_bytes()
+
+
+def test_lines_are_in_trec_evals_order_and_read_by_ir_measures(tmp_path):
+    write_run(tmp_path / "run.trec", RUN, "tag")
+    lines = (tmp_path / "run.trec").read_text().splitlines()
+    assert [line.split()[2:4] for line in lines] == [["b", "1"], ["c", "2"], ["a", "3"], ["ü", "1"]]
+    read = list(ir_measures.read_trec_run(str(tmp_path / "run.trec")))
+    assert {(doc.query_id, doc.doc_id, doc.score) for doc in read} == {
+        (topic, doc, score) for topic, documents in RUN.items() for doc, score in documents.items()
+    }
+
+
+def test_the_second_column_may_be_anything(tmp_path):
+    (tmp_path / "run").write_text("q1 0 a 1 2.5 tag\n\nq1 Q0 b 2 1e-3 tag\n")
+    assert read_run(tmp_path / "run") == {"q1": {"a": 2.5, "b": 0.001}}
+
+
+@pytest.mark.parametrize("line", ["q1 Q0 a 1 tag", "q1 Q0 a 1 high tag", "q1 Q0 a b 1 2.0 tag"])
+def test_a_malformed_line_is_named(tmp_path, line):
+    (tmp_path / "run").write_text(f"q1 Q0 z 1 1.0 tag\n{line}\n")
+    with pytest.raises(InputError, match="run:2: expected 'topic Q0 document rank score tag'"):
+        read_run(tmp_path / "run")
+
+
+def test_an_identifier_with_white_space_is_refused(tmp_path):
+    with pytest.raises(InputError, match="'a b' cannot be written"):
+        write_run(tmp_path / "run", {"q": {"a b": 1.0}}, "tag")
+    assert not (tmp_path / "run").exists()
