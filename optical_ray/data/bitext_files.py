@@ -19,6 +19,7 @@ from optical_ray.types import InputError
 Layout = Literal["moses", "tsv", "jsonl", "parquet"]
 SUFFIXES: dict[str, Layout] = {".tsv": "tsv", ".txt": "tsv", ".jsonl": "jsonl", ".json": "jsonl", ".parquet": "parquet"}
 LANGUAGE_CODE = re.compile(r"[A-Za-z]{2,3}([_-][A-Za-z]{2,4})?")
+SHORT_CODE = re.compile(r"[a-z]{2}([_-][A-Za-z]{2,4})?")  # a bare name of three letters may be any word: web.tsv
 ABOUT_THE_PAIR = ("id", "score", "language", "pivot", "foreign")
 
 
@@ -47,7 +48,8 @@ def find_portions(files: Sequence[InputFile], layout: Layout | None, pivot: str,
 
     Moses files are known by their names, ``Corpus.en-sw.en`` beside ``Corpus.en-sw.sw`` (the pair in either order; an
     OPUS ``.scores`` beside them is read too); others by their suffix, and their language from ``language``, from a pair
-    in the name (``web.en-sw.tsv``) or from a name that is a code (``sw.tsv``). Raises ``InputError`` for half a pair.
+    in the name (``web.en-sw.tsv``) or from a name that is a two-letter code (``sw.tsv``).
+    Raises ``InputError`` for half a pair.
     """
     portions: list[Portion] = []
     moses: dict[str, dict[str, InputFile]] = {}
@@ -97,7 +99,7 @@ def _other_language(stem: str, pivot: str) -> str | None:
 
 def _named_language(stem: str, pivot: str) -> str | None:
     last = stem.rpartition(".")[2]
-    return _other_language(stem, pivot) or (last if LANGUAGE_CODE.fullmatch(last) and last != pivot else None)
+    return _other_language(stem, pivot) or (last if SHORT_CODE.fullmatch(last) and last != pivot else None)
 
 
 def _read_moses(portion: Portion) -> Iterator[Row]:

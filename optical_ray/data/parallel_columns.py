@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from optical_ray.data.bundled_tables import read_bundled
 from optical_ray.data.interface import Counts
@@ -14,8 +18,9 @@ ABOUT_THE_ROW = ("source", "key")
 
 def column_languages(table: str, sources: tuple[str, ...] | None) -> tuple[str, ...]:
     """The languages of the bundled ``table`` that have text in the rows of ``sources`` (``None``: all rows), sorted."""
-    rows = _rows(table, sources)
-    return tuple(sorted({language for row in rows for language, text in row.items() if text} - set(ABOUT_THE_ROW)))
+    rows = _rows(table, sources, None)
+    languages = set(rows.column_names) - set(ABOUT_THE_ROW)
+    return tuple(sorted(language for language in languages if rows[language].null_count < len(rows)))
 
 
 def column_pairs(
@@ -26,7 +31,8 @@ def column_pairs(
     for wanted in (language, *parallel):
         if wanted not in known:
             raise InputError(f"{table}: language {wanted!r} is not in the data (has: {', '.join(known)})")
-    for row in _rows(table, sources):
+    needed = list(dict.fromkeys((*ABOUT_THE_ROW, PIVOT, language, *parallel)))
+    for row in _rows(table, sources, needed).to_pylist():
         if not row[language]:
             counts.drop("no text in this language")
         elif not all(row[other] for other in parallel):
@@ -35,10 +41,6 @@ def column_pairs(
             yield f"{row['source']}/{row['key']}", row[PIVOT], row[language]
 
 
-def _rows(table: str, sources: tuple[str, ...] | None) -> list[dict[str, str]]:
-    rows = read_bundled(table).to_pylist()
-    return [
-        {column: text or "" for column, text in row.items()}
-        for row in rows
-        if sources is None or row["source"] in sources
-    ]
+def _rows(table: str, sources: tuple[str, ...] | None, columns: list[str] | None) -> Any:
+    rows = read_bundled(table, columns)
+    return rows if sources is None else rows.filter(pc.is_in(rows["source"], value_set=pa.array(sources)))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 from optical_ray.data.input_files import UNREADABLE, InputFile
@@ -18,18 +18,18 @@ def read_lines(file: InputFile) -> Iterator[tuple[int, str]]:
     Raises ``InputError`` (``file:line``) for an empty file, bytes that are not UTF-8, a NUL, and a compressed stream
     that is broken or ends early.
     """
-    number = 0
+    number = consumed = 0
     with file.open() as stream:
         try:
             for number, raw in enumerate(stream, start=1):
+                consumed += len(raw)
                 yield number, _decode(file, number, raw)
         except InputError:
             raise
         except UNREADABLE as error:
-            offset = _decompressed_bytes(stream.tell)
             raise InputError(
-                f"{file.name}:{number + 1}: cannot be read further ({error}){offset}; the file is damaged or was cut "
-                "off, fetch it again"
+                f"{file.name}:{number + 1}: cannot be read further after byte {consumed} of the content ({error}); the "
+                "file is damaged or was cut off, fetch it again"
             ) from error
     if number == 0:
         raise InputError(f"{file.name}: the file is empty")
@@ -97,10 +97,3 @@ def _decode(file: InputFile, number: int, raw: bytes) -> str:
     if number == 1:
         line = line.removeprefix(BYTE_ORDER_MARK)
     return line.removesuffix("\n").removesuffix("\r")
-
-
-def _decompressed_bytes(tell: Callable[[], int]) -> str:
-    try:
-        return f", after byte {tell()} of its content"
-    except UNREADABLE:
-        return ""

@@ -9,8 +9,6 @@ from optical_ray.data.datasets.ui_messages import UiMessagesBitext
 from optical_ray.data.interface import BitextDataset, Counts
 from optical_ray.types import InputError
 
-SHARED = Path(__file__).parents[3] / "shared" / "data" / "bitext"
-
 
 def pairs(dataset: BitextDataset, language: str) -> tuple[dict[str, tuple[str, str]], Counts]:
     counts = Counts()
@@ -128,12 +126,11 @@ def test_the_declaration() -> None:
     assert len(pairs(UdhrBitext(parallel_languages=("so", "yo", "ha")), "de")[0]) < 58
 
 
-@pytest.mark.skipif(not SHARED.exists(), reason="the collected texts are not on this machine")
 @pytest.mark.parametrize(
     ("file", "language", "column"), [("chromium", "sw", "sw"), ("kolibri", "ha", "ha"), ("udhr", "so", "som")]
 )
-def test_bundled_texts_equal_the_collected(file: str, language: str, column: str) -> None:
-    with lzma.open(SHARED / f"{file}.tsv.xz", "rt", encoding="utf-8") as stream:
+def test_bundled_texts_equal_the_collected(collected: Path, file: str, language: str, column: str) -> None:
+    with lzma.open(collected / "bitext" / f"{file}.tsv.xz", "rt", encoding="utf-8") as stream:
         header, *lines = [line.rstrip("\n").split("\t") for line in stream]
     place = header.index(column)
     expected = {

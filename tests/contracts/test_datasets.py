@@ -1,0 +1,157 @@
+"""What every dataset adapter keeps, whichever role it plays."""
+
+import subprocess
+import sys
+from dataclasses import FrozenInstanceError, fields
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydantic import TypeAdapter, ValidationError
+
+from optical_ray.data.interface import BITEXT_SCHEMA, BitextDataset, CollectionDataset, Counts, RelevanceDataset
+from optical_ray.registry import members
+from optical_ray.types import InputError
+
+PACKAGE = "optical_ray.data.datasets"
+ROLES = {"bitext": BitextDataset, "collection": CollectionDataset, "relevance": RelevanceDataset}
+MEMBERS = [
+    pytest.param(member, id=f"{role}-{kind}")
+    for role, base in ROLES.items()
+    for kind, member in members(PACKAGE, base).items()
+]
+
+SENTENCES = {
+    "en": ["set an alarm now", "what is this thing", "hello there my friend"],
+    "sw": ["weka kengele sasa hivi", "hiki ni kitu gani", "habari rafiki yangu mpendwa"],
+}
+
+
+def parallel_text(root: Path) -> dict[str, Any]:
+    for language, lines in SENTENCES.items():
+        (root / f"Web.en-sw.{language}").write_text("\n".join(lines) + "\n")
+    return {"root": str(root)}
+
+
+def trec(root: Path) -> dict[str, Any]:
+    (root / "topics.tsv").write_text("".join(f"{i}\t{SENTENCES['sw'][i % 3]} {i}\n" for i in range(30)))
+    (root / "documents.tsv").write_text("".join(f"{i}\t{SENTENCES['en'][i % 3]} {i}\n" for i in range(30)))
+    (root / "qrels.txt").write_text("".join(f"{i} 0 {i} 1\n" for i in range(30)))
+    return {"root": str(root), "language": "sw"}
+
+
+SAMPLES = {
+    "bitext-cldr_annotations": lambda root: {},
+    "bitext-parallel_text": parallel_text,
+    "bitext-udhr": lambda root: {},
+    "bitext-ui_messages": lambda root: {},
+    "collection-cldr_annotations": lambda root: {"language": "sw"},
+    "collection-trec": trec,
+    "relevance-cldr_annotations": lambda root: {},
+}
+"""For each member the options of a small sample, which is written below the given folder."""
+
+
+def sample_of(member: type[Any], root: Path) -> dict[str, Any]:
+    role = next(role for role, base in ROLES.items() if issubclass(member, base))
+    root.mkdir(exist_ok=True)
+    return {"kind": kind_of(member), **SAMPLES[f"{role}-{kind_of(member)}"](root)}
+
+
+def kind_of(member: type[Any]) -> str:
+    return str(fields(member)[0].default)
+
+
+@pytest.fixture
+def dataset(request: pytest.FixtureRequest, tmp_path: Path) -> Any:
+    return TypeAdapter(request.param).validate_python(sample_of(request.param, tmp_path / "a"))
+
+
+def test_every_member_has_a_sample() -> None:
+    assert {param.id for param in MEMBERS} == set(SAMPLES)
+
+
+@pytest.mark.parametrize("member", MEMBERS)
+def test_a_block_of_yaml_makes_it(member: type[Any], tmp_path: Path) -> None:
+    options = sample_of(member, tmp_path)
+    made = TypeAdapter(member).validate_python(options)
+    assert isinstance(made, member)
+    assert fields(member)[0].name == "kind"
+    assert made.kind == options["kind"]
+    with pytest.raises(ValidationError, match="rooot"):
+        TypeAdapter(member).validate_python({**options, "rooot": "x"})
+    with pytest.raises(FrozenInstanceError):
+        made.kind = "other"
+    assert hash(made) == hash(TypeAdapter(member).validate_python(options))
+
+
+@pytest.mark.parametrize("dataset", MEMBERS, indirect=True)
+def test_the_fingerprint_is_of_the_content_not_of_the_place(dataset: Any, tmp_path: Path) -> None:
+    moved = TypeAdapter(type(dataset)).validate_python(sample_of(type(dataset), tmp_path / "b"))
+    assert dataset.fingerprint() == moved.fingerprint()
+    assert len(bytes.fromhex(dataset.fingerprint())) == 32
+
+
+BITEXT = [param for param in MEMBERS if param.id.startswith("bitext")]
+COLLECTION = [param for param in MEMBERS if param.id.startswith("collection")]
+RELEVANCE = [param for param in MEMBERS if param.id.startswith("relevance")]
+
+
+@pytest.mark.parametrize("dataset", BITEXT, indirect=True)
+def test_bitext_is_whole_and_counted(dataset: BitextDataset) -> None:
+    assert list(dataset.languages()) == sorted(dataset.languages())
+    assert dataset.languages()
+    assert "\n" not in dataset.licence
+    for language in dataset.languages():
+        counts, again = Counts(), Counts()
+        batches = list(dataset.batches(language, counts))
+        assert all(batch.schema == BITEXT_SCHEMA for batch in batches)
+        assert sum(len(batch) for batch in batches) == counts.kept > 0
+        assert all(text.strip() for batch in batches for row in batch.to_pylist() for text in row.values())
+        assert list(dataset.batches(language, again)) == batches
+        assert again == counts
+
+
+@pytest.mark.parametrize("dataset", BITEXT, indirect=True)
+def test_a_language_that_is_not_there_is_refused_with_those_that_are(dataset: BitextDataset) -> None:
+    with pytest.raises(InputError, match=rf"'xx'.*\(.*{dataset.languages()[-1]}"):
+        list(dataset.batches("xx", Counts()))
+
+
+@pytest.mark.parametrize("dataset", COLLECTION, indirect=True)
+def test_collections_are_whole(dataset: CollectionDataset) -> None:
+    splits = {split: dataset.load(split) for split in ("eval", "test")}
+    for split, collection in splits.items():
+        assert collection.split == split
+        topics, documents = [t.topic_id for t in collection.topics], [d.doc_id for d in collection.documents]
+        assert len(set(topics)) == len(topics) > 0
+        assert len(set(documents)) == len(documents) > 0
+        assert set(collection.qrels.grades) == set(topics)
+        assert {doc for grades in collection.qrels.grades.values() for doc in grades} <= set(documents)
+        assert all(unit.text.strip() for unit in (*collection.topics, *collection.documents))
+        assert dataset.load(split) == collection
+    assert not {t.topic_id for t in splits["eval"].topics} & {t.topic_id for t in splits["test"].topics}
+    with pytest.raises(InputError, match="split must be eval or test"):
+        dataset.load("train")
+
+
+@pytest.mark.parametrize("dataset", RELEVANCE, indirect=True)
+def test_relevance_pairs_are_whole(dataset: RelevanceDataset) -> None:
+    pairs = list(dataset.pairs())
+    assert pairs
+    assert list(dataset.pairs()) == pairs
+    assert all(pair.query.strip() and pair.document.strip() for pair in pairs)
+    assert "\n" not in dataset.licence
+
+
+def test_the_room_needs_no_torch() -> None:
+    program = f"""
+import sys
+from optical_ray.data.interface import BitextDataset
+from optical_ray.registry import members
+members({PACKAGE!r}, BitextDataset)
+print(sorted(sys.modules))
+"""
+    loaded = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout
+    for heavy in ("torch", "ray", "pydantic", "transformers", "pandas", "ir_datasets", "datasets"):
+        assert f"'{heavy}'" not in loaded
