@@ -1,7 +1,9 @@
 """What every dataset adapter keeps, whichever role it plays."""
 
+import json
 import subprocess
 import sys
+from collections.abc import Callable
 from dataclasses import FrozenInstanceError, fields
 from pathlib import Path
 from typing import Any
@@ -40,14 +42,52 @@ def trec(root: Path) -> dict[str, Any]:
     return {"root": str(root), "language": "sw"}
 
 
-SAMPLES = {
+def mtop(root: Path) -> dict[str, Any]:
+    for language, texts in SENTENCES.items():
+        (root / language).mkdir()
+        for partition in ("train", "eval", "test"):
+            rows = (
+                (
+                    f"{partition}{i}",
+                    f"IN:{i % 3}",
+                    "0:3:SL:X",
+                    f"{texts[i % 3]} {partition} {i}",
+                    "alarm",
+                    language,
+                    "",
+                    "{}",
+                )
+                for i in range(9)
+            )
+            (root / language / f"{partition}.txt").write_text("".join("\t".join(row) + "\n" for row in rows))
+    return {"root": str(root)}
+
+
+def massive(root: Path) -> dict[str, Any]:
+    for language, locale in (("en", "en-US"), ("sw", "sw-KE")):
+        records = (
+            {"id": str(i), "partition": partition, "intent": f"{i % 3}", "scenario": "", "locale": locale}
+            | {"utt": f"{SENTENCES[language][i % 3]} {i}", "annot_utt": f"[what : it] {i}"}
+            for i, partition in enumerate(["train"] * 9 + ["dev"] * 9 + ["test"] * 9)
+        )
+        (root / f"{locale}.jsonl").write_text("".join(json.dumps(record) + "\n" for record in records))
+    return {"root": str(root)}
+
+
+SAMPLES: dict[str, Callable[[Path], dict[str, Any]]] = {
     "bitext-cldr_annotations": lambda root: {},
+    "bitext-massive": massive,
+    "bitext-mtop": mtop,
     "bitext-parallel_text": parallel_text,
     "bitext-udhr": lambda root: {},
     "bitext-ui_messages": lambda root: {},
     "collection-cldr_annotations": lambda root: {"language": "sw"},
+    "collection-massive": lambda root: {**massive(root), "language": "sw"},
+    "collection-mtop": lambda root: {**mtop(root), "language": "sw"},
     "collection-trec": trec,
     "relevance-cldr_annotations": lambda root: {},
+    "relevance-massive": massive,
+    "relevance-mtop": mtop,
 }
 """For each member the options of a small sample, which is written below the given folder."""
 

@@ -1,0 +1,223 @@
+"""The three roles of a data set of labelled utterances; an adapter adds its ``kind`` and how its files are read."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, Literal
+
+import pyarrow as pa
+
+from optical_ray.data.collection_assembly import require_split
+from optical_ray.data.digests import fingerprint
+from optical_ray.data.interface import BitextDataset, CollectionDataset, Counts, RelevanceDataset
+from optical_ray.data.normalise import normalise
+from optical_ray.data.pair_batches import pair_batches
+from optical_ray.data.utterances import (
+    TASKS,
+    Task,
+    Utterance,
+    UtteranceSource,
+    divide,
+    in_hash_order,
+    intent_pairs,
+    utterance_collection,
+    without_repeats,
+)
+from optical_ray.types import Collection, InputError, RelevancePair
+
+TRAIN = "train"
+
+
+@dataclass(frozen=True, kw_only=True)
+class UtteranceBitext(BitextDataset):
+    """Pairs of the training utterances that two languages share by id; any language can be the pivot.
+
+    ``parallel_languages``: only utterances that all of these have, in every language, so that content and amount are
+    the same. ``limits`` simulates low-resource languages, e.g. ``{th: 100}``: the first by a hash of the id, so that a
+    smaller limit is part of a larger; a language limited to 0 is not there.
+    """
+
+    kind: str = ""
+    root: str
+    pivot: str = "en"
+    parallel_languages: tuple[str, ...] = ()
+    limits: dict[str, int] = field(default_factory=dict, hash=False)
+
+    __pydantic_config__: ClassVar[dict[str, Any]] = {"extra": "forbid"}
+
+    def __post_init__(self) -> None:
+        if any(limit < 0 for limit in self.limits.values()):
+            raise InputError(f"limits: must be >= 0, got {self.limits}")
+
+    @abstractmethod
+    def source(self) -> UtteranceSource:
+        """The files."""
+
+    def languages(self) -> tuple[str, ...]:
+        """The languages that have training utterances, sorted."""
+        there = self.source().partitions()
+        return tuple(sorted(k for k, parts in there.items() if TRAIN in parts and self.limits.get(k) != 0))
+
+    def batches(self, language: str, counts: Counts) -> Iterator[pa.RecordBatch]:
+        """Yield the pairs in the order of the pivot's file."""
+        yield from pair_batches(self._pairs(language, counts), counts)
+
+    def _pairs(self, language: str, counts: Counts) -> Iterator[tuple[str, str, str]]:
+        source = self.source()
+        if language not in self.languages():
+            raise InputError(f"{source}: language {language!r} has no pairs (has: {', '.join(self.languages())})")
+        texts = {k: self._texts(source, k) for k in dict.fromkeys((self.pivot, language, *self.parallel_languages))}
+        shared = [identity for identity in texts[self.pivot] if all(identity in other for other in texts.values())]
+        if len(shared) < len(texts[self.pivot]):
+            counts.dropped["utterances of the pivot without a translation"] = len(texts[self.pivot]) - len(shared)
+        limit = self.limits.get(language)
+        if limit is not None and limit < len(shared):
+            counts.dropped["beyond the limit"] = len(shared) - limit
+            chosen = set(in_hash_order(shared)[:limit])
+            shared = [identity for identity in shared if identity in chosen]
+        for identity in shared:
+            if texts[self.pivot][identity].strip() and texts[language][identity].strip():
+                yield identity, texts[self.pivot][identity], texts[language][identity]
+            else:
+                counts.drop("empty")
+
+    def _texts(self, source: UtteranceSource, language: str) -> dict[str, str]:
+        source.require(language, TRAIN)
+        return {utterance.utterance_id: utterance.text for utterance in source.read(language, TRAIN)}
+
+    def fingerprint(self) -> str:
+        """A digest of the files and of what chooses the pairs."""
+        settings = {
+            "kind": self.kind,
+            "role": "bitext",
+            "pivot": self.pivot,
+            "parallel_languages": sorted(set(self.parallel_languages)),
+            "limits": self.limits,
+        }
+        return fingerprint(settings, self.source().digests())
+
+
+@dataclass(frozen=True, kw_only=True)
+class UtteranceCollection(CollectionDataset):
+    """Topics: utterances in ``language``; documents: utterances in ``document_language`` of the same partition.
+
+    Relevance by ``task``, see ``utterances.relevance_grades``. ``pool: parallel`` has only documents whose id the
+    topics' language has too, ``full`` all. With ``exclude_parallel`` no topic meets its own translation: utterances
+    are divided by a hash of the id, one half gives the topics and the other the documents.
+    Repeated texts are dropped and counted, and so are eval topics whose text or id test has too. Where
+    ``eval_partition`` and ``test_partition`` name the same partition its topics are divided, ``eval_fraction`` of
+    them to eval.
+    """
+
+    kind: str = ""
+    root: str
+    language: str
+    document_language: str = "en"
+    task: Task = "intent"
+    pool: Literal["parallel", "full"] = "parallel"
+    exclude_parallel: bool = False
+    eval_partition: str = "eval"
+    test_partition: str = "test"
+    eval_fraction: float = 0.3
+
+    __pydantic_config__: ClassVar[dict[str, Any]] = {"extra": "forbid"}
+
+    def __post_init__(self) -> None:
+        if self.task not in TASKS:
+            raise InputError(f"task: must be one of {', '.join(TASKS)}, got {self.task!r}")
+        if self.exclude_parallel and self.task == "parallel":
+            raise InputError("exclude_parallel: with task parallel nothing would be relevant; leave out one of the two")
+        if not 0 <= self.eval_fraction <= 1:
+            raise InputError(f"eval_fraction: must be between 0 and 1, got {self.eval_fraction}")
+
+    @abstractmethod
+    def source(self) -> UtteranceSource:
+        """The files."""
+
+    @property
+    @abstractmethod
+    def licence(self) -> str:
+        """Licence and origin, one line."""
+
+    def load(self, split: str) -> Collection:
+        """Read the split ``eval`` or ``test``."""
+        require_split(self.kind, split)
+        dropped: dict[str, int] = {}
+        topics = self._topics(split, dropped)
+        documents = self._documents(split, dropped)
+        if self.exclude_parallel:
+            topics, documents = divide(topics, "test", 0.5), divide(documents, "eval", 0.5)
+        return utterance_collection(
+            f"{self.kind}/{self.task}/{self.language}",
+            split,
+            topics,
+            documents,
+            self.task,
+            (self.language, self.document_language),
+            self.licence,
+            dropped,
+        )
+
+    def intents(self, split: str) -> dict[str, str]:
+        """Return the intent of each topic of ``split``, for means over intents (a few are very frequent)."""
+        return {topic.utterance_id: topic.intent for topic in self._topics(split, {})}
+
+    def _topics(self, split: str, dropped: dict[str, int]) -> list[Utterance]:
+        topics = without_repeats(self._read(self.language, self._partition(split)), dropped, "topics")
+        if self.eval_partition == self.test_partition:
+            return divide(topics, split, self.eval_fraction)
+        other = self.source().partitions().get(self.language, ())
+        if split == "eval" and self.test_partition in other:
+            tested = self._read(self.language, self.test_partition)
+            texts, ids = {normalise(other.text) for other in tested}, {other.utterance_id for other in tested}
+            left = [topic for topic in topics if normalise(topic.text) not in texts and topic.utterance_id not in ids]
+            dropped["topics of eval that test has too"] = len(topics) - len(left)
+            return left
+        return topics
+
+    def _documents(self, split: str, dropped: dict[str, int]) -> list[Utterance]:
+        partition = self._partition(split)
+        documents = list(self._read(self.document_language, partition))
+        if self.pool == "parallel":
+            ids = {utterance.utterance_id for utterance in self._read(self.language, partition)}
+            documents = [document for document in documents if document.utterance_id in ids]
+        return without_repeats(documents, dropped, "documents")
+
+    def _partition(self, split: str) -> str:
+        return self.eval_partition if split == "eval" else self.test_partition
+
+    def _read(self, language: str, partition: str) -> list[Utterance]:
+        source = self.source()
+        source.require(language, partition)
+        return list(source.read(language, partition))
+
+    def fingerprint(self) -> str:
+        """A digest of the files and of every setting but the root."""
+        settings = {name: getattr(self, name) for name in self.__dataclass_fields__ if name != "root"}
+        return fingerprint({**settings, "role": "collection"}, self.source().digests())
+
+
+@dataclass(frozen=True, kw_only=True)
+class UtteranceRelevance(RelevanceDataset):
+    """Training utterances of the pivot, each with another one of its intent as the document that answers it."""
+
+    kind: str = ""
+    root: str
+    pivot: str = "en"
+
+    __pydantic_config__: ClassVar[dict[str, Any]] = {"extra": "forbid"}
+
+    @abstractmethod
+    def source(self) -> UtteranceSource:
+        """The files."""
+
+    def pairs(self) -> Iterator[RelevancePair]:
+        """Yield the pairs in the order of the file; repeated texts and intents with one utterance give none."""
+        self.source().require(self.pivot, TRAIN)
+        return intent_pairs(without_repeats(self.source().read(self.pivot, TRAIN), {}, "utterances"))
+
+    def fingerprint(self) -> str:
+        """A digest of the files and the pivot."""
+        return fingerprint({"kind": self.kind, "role": "relevance", "pivot": self.pivot}, self.source().digests())
