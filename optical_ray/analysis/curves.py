@@ -19,8 +19,8 @@ MOST_LEVELS = 12
 class Curve:
     """Test score of one target against ``parameter``: the mean over the source sets that were trained at every value.
 
-    ``low`` and ``high``: two-level interval over topics and seeds of that mean. ``sets``: the source sets in it, and
-    ``per_set`` their own curves (sets x levels). Empty ``x`` where the design is not balanced.
+    ``low`` and ``high``: two-level interval of the mean's gain over English-only, drawn around the mean. ``sets``: the
+    source sets in it, and ``per_set`` their own curves (sets x levels).
     """
 
     parameter: str
@@ -84,18 +84,20 @@ def curve(study: Study, parameter: str, target: str) -> Curve | None:
         [[np.nanmean(panel.means[table[label][value]]) for value in x.tolist()] for label in sets], dtype=np.float64
     )
     blocks = [_average(study, target, [table[label][value] for label in sets]) for value in x.tolist()]
-    intervals = [two_level(block) for block in blocks]
+    scored = ~np.isnan(base)
+    level = float(base[scored].mean())
+    intervals = [two_level(block[:, scored] - base[scored]) for block in blocks]
     return Curve(
         parameter,
         target,
         x,
         np.array([block.mean() for block in blocks]),
-        np.array([interval.low for interval in intervals]),
-        np.array([interval.high for interval in intervals]),
+        level + np.array([interval.low for interval in intervals]),
+        level + np.array([interval.high for interval in intervals]),
         sets,
         per_set,
         min(len(block) for block in blocks),
-        float(np.nanmean(base)),
+        level,
         is_log(x),
     )
 

@@ -7,17 +7,20 @@ on that target's eval topics.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection
 from dataclasses import dataclass
 
 import numpy as np
 from scipy import stats
 
-from optical_ray.analysis.intervals import Interval, bootstrap_many, two_level
+from optical_ray.analysis.intervals import Interval, bootstrap, two_level
 from optical_ray.analysis.significance import Effect, benjamini_hochberg, effect, holm, sign_flip, t_test
 from optical_ray.analysis.study import ENGLISH_ONLY, FloatArray, Study, nan_mean
 
 ALPHA = 0.05
+
+Cells = Collection[tuple[str, str]]
+"""(target, label) pairs."""
 
 
 @dataclass(frozen=True)
@@ -106,6 +109,38 @@ class Matrix:
         return np.asarray(reference[None, :] - self.test)
 
 
+@dataclass(frozen=True)
+class Selection:
+    """How much of a chosen set's gain is luck of its seeds.
+
+    ``gain``: cross-fitted, the set is chosen without the seed that it is judged on, averaged over seeds; ``picks``: the
+    sets that were chosen so.
+    """
+
+    gain: float
+    picks: tuple[str, ...]
+
+
+def cross_fit(study: Study, item: Comparison, *, transfer: bool) -> Selection | None:
+    """Leave-one-seed-out choice for a headline; ``None`` with one seed.
+
+    Choosing on eval topics guards against luck of topics, not of seeds: a lucky student is lucky on both splits.
+    """
+    on_eval, on_test = study.eval(item.target).seed_means, study.test(item.target).seed_means
+    allowed = np.array([not (transfer and study.holds_own(system.sources, item.target)) for system in study.systems])
+    gains, picks = [], []
+    for seed in range(on_test.shape[1]):
+        others = nan_mean(np.delete(on_eval, seed, axis=1), axis=1)
+        usable = allowed & ~np.isnan(others) & ~np.isnan(on_test[:, seed])
+        if usable.any():
+            best = int(np.argmax(np.where(usable, others, -np.inf)))
+            gains.append(float(on_test[best, seed]) - item.baseline)
+            picks.append(study.systems[best].label)
+    if len(gains) < 2:
+        return None
+    return Selection(float(np.mean(gains)), tuple(dict.fromkeys(picks)))
+
+
 def matrix(study: Study) -> Matrix:
     """The source set x target matrix of ``study``."""
     arms: dict[str, list[int]] = {}
@@ -139,16 +174,16 @@ def matrix(study: Study) -> Matrix:
 
 
 def compare(
-    study: Study, cells: Matrix, *, baseline: str = ENGLISH_ONLY, rows: Sequence[int] | None = None
+    study: Study, cells: Matrix, *, baseline: str = ENGLISH_ONLY, only: Collection[tuple[str, str]] | None = None
 ) -> tuple[Comparison, ...]:
     """Every cell against ``baseline``: one family of tests, adjusted together.
 
-    ``rows`` restricts the family. Cells without scores and targets that the baseline lacks are no tests.
+    ``only`` restricts the family to (target, label) pairs. Cells without scores and targets that the baseline lacks are
+    no tests.
     """
     found: list[tuple[str, int, FloatArray, float, float, tuple[float, float], Interval]] = []
     p_values: list[float] = []
     p_t: list[float] = []
-    wanted = range(len(cells.labels)) if rows is None else rows
     for column, target in enumerate(cells.targets):
         panel = study.test(target)
         base = panel.baselines.get(baseline)
@@ -156,14 +191,18 @@ def compare(
             continue
         scored = ~np.isnan(base)
         base = base[scored]
-        there = [row for row in wanted if cells.chosen[row, column] >= 0]
+        there = [
+            row
+            for row, label in enumerate(cells.labels)
+            if cells.chosen[row, column] >= 0 and (only is None or (target, label) in only)
+        ]
         if not there:
             continue
         blocks = [panel.present(int(cells.chosen[row, column]))[:, scored] - base for row in there]
         differences = np.stack([block.mean(axis=0) for block in blocks])
         p_values.extend(sign_flip(differences))
         p_t.extend(t_test(differences))
-        for row, block, boot in zip(there, blocks, bootstrap_many(blocks), strict=True):
+        for row, block, boot in zip(there, blocks, bootstrap(blocks), strict=True):
             mean = float(block.mean() + base.mean())
             found.append((target, row, block.mean(axis=0), mean, float(base.mean()), boot, two_level(block)))
     adjusted, discovered = holm(np.array(p_values)), benjamini_hochberg(np.array(p_values))

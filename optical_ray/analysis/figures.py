@@ -100,8 +100,8 @@ def forest(target: str, family: Sequence[Comparison], measure: str) -> Figure:
     return Figure(
         f"forest-{target}",
         f"{target}: gain of each source set",
-        f"Test split, {first.num_topics} topics; bars: 95 % intervals {first.scope}. Filled: Holm over "
-        f"{len(family)} tests "
+        f"Test split, {first.num_topics} topics; bars: 95 % intervals {first.scope}. Filled: Holm over {len(family)} "
+        "tests "
         "below .05, conditional on the trained seeds and the shared teacher. ° holds the target's own language." + more,
         spec,
     )
@@ -159,7 +159,7 @@ def lines(
              "hovertemplate": f"{curve.name}<br>%{{x:.4g}}: %{{y:.4f}}<extra></extra>",
              "showlegend": not curve.faint}
         )  # fmt: skip
-    more: dict[str, Any] = {"xaxis": {"type": "log", "dtick": 1}} if log else {}
+    more: dict[str, Any] = {"xaxis": {"type": "log"}} if log else {}
     if level is not None:
         more["shapes"] = [horizontal(level)]
     return {"data": data, "layout": layout(x, y, height=height, showlegend=bold > 1, **more)}

@@ -53,9 +53,9 @@ def _sentence(study: Study, cells: Matrix, column: int, row: int, item: Comparis
         name += f" (holds {language} itself: supervision, not transfer)"
     seeds = f"{item.interval.num_seeds} seeds" if item.interval.across_seeds else "1 seed: no claim across seeds"
     evidence = (
-        f"95 % CI [{signed(item.interval.low)}, {signed(item.interval.high)}] {item.interval.scope}, "
-        f"p_Holm {p_text(item.p_holm)} over {num_tests} tests, {CONDITIONAL}, "
-        f"{item.interval.num_topics} {TEST} topics, {seeds}"
+        f"95 % CI [{signed(item.interval.low)}, {signed(item.interval.high)}] {item.interval.scope}, p_Holm "
+        f"{p_text(item.p_holm)} over {num_tests} tests, {CONDITIONAL}, {item.interval.num_topics} {TEST} topics, "
+        f"{seeds}"
     )
     chosen = "chosen on eval" if (EVAL, item.target) in study.panels else "chosen on the test topics themselves"
     verdict = ""
@@ -64,8 +64,8 @@ def _sentence(study: Study, cells: Matrix, column: int, row: int, item: Comparis
     elif item.interval.across_seeds and not item.interval.excludes_zero:
         verdict = "; the gain holds for these trained seeds, the interval over seeds includes zero"
     return (
-        f"{name}: {study.measure} {item.mean:.3f}, {signed(item.gain)} over English-only ({evidence}; {chosen})"
-        f"{verdict}; {_regret(cells, column, row, kind)}"
+        f"{name}: {study.measure} {item.mean:.3f}, {signed(item.gain)} over English-only ({evidence}; "
+        f"{chosen}){verdict}; {_regret(cells, column, row, kind)}"
     )
 
 

@@ -43,8 +43,8 @@ def load_study(folder: Path, metric: str | None = None) -> Study:
     about = ledger.study
     if about.get("version") != VERSION:
         raise InputError(
-            f"{folder / 'study.json'}: layout version {about.get('version')!r}, this program reads {VERSION}; "
-            "report it with the optical_ray version named under its `versions`"
+            f"{folder / 'study.json'}: layout version {about.get('version')!r}, this program reads {VERSION}; report "
+            "it with the optical_ray version named under its `versions`"
         )
     metric = metric or _objective(about)
     rows, base = _reference(folder, metric)
@@ -81,8 +81,8 @@ def _open(folder: Path) -> Ledger:
         return Ledger.open(folder)
     except (json.JSONDecodeError, KeyError, TypeError) as error:
         raise InputError(
-            f"{folder}: a trial.json cannot be read ({type(error).__name__}: {error}); expected what `optical-ray run` "
-            "wrote; run the study again, or move the broken trial's folder away"
+            f"{folder}: a trial.json cannot be read ({type(error).__name__}: {error}); expected what `optical-ray "
+            "run` wrote; run the study again, or move the broken trial's folder away"
         ) from error
 
 
@@ -268,8 +268,8 @@ def _panels(
         if dropped:
             block = block[:, :, common]
             notes.append(
-                f"{target}, {split}: {dropped} of {len(common)} topics are not scored in every trial; "
-                f"compared on the {len(topics)} common ones"
+                f"{target}, {split}: {dropped} of {len(common)} topics are not scored in every trial; compared on the "
+                f"{len(topics)} common ones"
             )
         if not topics:
             raise InputError(

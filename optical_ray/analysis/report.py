@@ -9,14 +9,19 @@ from pathlib import Path
 
 from optical_ray.analysis import pictures
 from optical_ray.analysis.answers import answer_section, evidence_section, matrix_section
-from optical_ray.analysis.curves import EPSILON, curve
 from optical_ray.analysis.effects import compare, matrix
+from optical_ray.analysis.games import games, solve
 from optical_ray.analysis.headlines import Headline, headlines
+from optical_ray.analysis.languages import predictor_section, shapley_section
 from optical_ray.analysis.load import load_study
 from optical_ray.analysis.page import Section, render
 from optical_ray.analysis.provenance import provenance_section, trials_section
+from optical_ray.analysis.robustness import control_section, epsilon_curves, settings_section, variance_section
+from optical_ray.analysis.samples import sample_section
+from optical_ray.analysis.search import search_section
 from optical_ray.analysis.study import Study
 from optical_ray.analysis.tables import Column, Table, write_tables
+from optical_ray.analysis.topics import topic_section
 from optical_ray.ledger import Ledger
 from optical_ray.storage import write_atomic
 
@@ -44,21 +49,32 @@ def write_report(study_folder: Path) -> ReportResult:
     lines = headlines(study, cells, family)
     matrix_part, matrix_table = matrix_section(study, cells, family)
     missing = missing_parts(study)
-    sections = [
+    chosen = tuple(line.comparison for line in lines)
+    solutions, unsolved = solve(games(study, cells))
+    parts = [
         answer_section(study, lines),
-        *([_missing_section(missing)] if missing else []),
         matrix_part,
-        evidence_section(study, cells, family),
+        _missing_section(missing) if missing else None,
+        evidence_section(study, cells, family, lines),
+        control_section(study, cells, chosen),
+        shapley_section(study, solutions, unsolved),
+        settings_section(study),
+        variance_section(study),
+        topic_section(study, chosen, study_folder),
+        predictor_section(study, cells, family, study_folder),
+        sample_section(study, chosen),
+        search_section(study, ledger, chosen),
         trials_section(study, ledger),
         provenance_section(study, ledger),
     ]
+    sections = [part for part in parts if part is not None]
     folder = study_folder / "report"
     folder.mkdir(exist_ok=True)
     tables = [matrix_table, *(table for section in sections for table in (*section.tables, *section.folded))]
     files = list(write_tables(folder, [*tables, headline_table(lines)]))
     pictures.save(pictures.heatmap(study, cells, family), folder / "heatmap.png")
     pictures.save(pictures.forest(study, family), folder / "forest.png")
-    curves = [found for target in study.targets if (found := curve(study, EPSILON, target))]
+    curves = epsilon_curves(study)
     if curves:
         pictures.save(pictures.parameter_curve(study, curves), folder / "epsilon.png")
     page = folder / "index.html"
@@ -78,16 +94,15 @@ def missing_parts(study: Study) -> tuple[str, ...]:
         found.append(f"{study.states['FAIL']} trials failed and are left out (reasons under Trials).")
     if study.states.get("PRUNED"):
         found.append(
-            f"{study.states['PRUNED']} trials were stopped early by the scheduler and are left out: what remains leans "
-            "towards configurations that learn fast."
+            f"{study.states['PRUNED']} trials were stopped early by the scheduler and are left out: what remains "
+            "leans towards configurations that learn fast."
         )
     if len(study.seeds) == 1:
         found.append("One seed: nothing is claimed across seeds; topic tests speak of these very students.")
     if study.mode != "estimate":
         found.append(
             "Search mode optimise: configurations were chosen by a searcher, so cells rest on unequal numbers of "
-            "tries; "
-            "use mode estimate for a balanced answer."
+            "tries; use mode estimate for a balanced answer."
         )
     return tuple(found)
 
@@ -116,8 +131,7 @@ def _lead(study: Study) -> str:
     languages = ", ".join(study.languages)
     return (
         f"Which of the source languages {languages} help which target, after distilling an English retriever into "
-        "them, "
-        f"measured by {study.measure} on {len(study.targets)} target{'s' if len(study.targets) > 1 else ''}."
+        f"them, measured by {study.measure} on {len(study.targets)} target{'s' if len(study.targets) > 1 else ''}."
     )
 
 

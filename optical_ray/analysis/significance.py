@@ -18,6 +18,9 @@ NUM_RESAMPLES = 99_999
 EXACT_UP_TO = 16
 """Up to this many non-zero differences all 2^T sign patterns are counted."""
 
+TIE = 4e-6
+"""Sums this close (relative to the sum of absolute differences) count as ties: the draws are summed in float32."""
+
 CONDITIONAL = "conditional on the trained seeds and the shared teacher"
 
 
@@ -36,19 +39,21 @@ def sign_flip(differences: FloatArray, *, num_resamples: int = NUM_RESAMPLES, se
     if num_topics == 0:
         return np.ones(num_rows)
     observed = np.abs(work.sum(axis=0))
-    bound = observed - 1e-9 * np.maximum(np.abs(work).sum(axis=0), 1e-300)
-    hits = np.zeros(num_rows, dtype=np.int64)
+    size = np.maximum(np.abs(work).sum(axis=0), 1e-300)
     if num_topics <= EXACT_UP_TO:
         patterns = np.arange(2**num_topics)[:, None] >> np.arange(num_topics) & 1
-        hits += (np.abs((2.0 * patterns - 1.0) @ work) >= bound).sum(axis=0)
-        return np.asarray(hits / 2.0**num_topics)
+        sums = np.abs((2.0 * patterns - 1.0) @ work)
+        return np.asarray((sums >= observed - 1e-9 * size).mean(axis=0))
+    hits = np.zeros(num_rows, dtype=np.int64)
     random = np.random.default_rng(seed)
     step = max(1, min(4096, 20_000_000 // num_rows))
+    single, total = work.astype(np.float32), work.sum(axis=0).astype(np.float32)
+    bound = (observed - TIE * size).astype(np.float32)
     for start in range(0, num_resamples, step):
         count = min(step, num_resamples - start)
         bits = np.unpackbits(random.integers(0, 256, (count, -(-num_topics // 8)), dtype=np.uint8), axis=1)
-        signs = 2.0 * bits[:, :num_topics] - 1.0
-        hits += (np.abs(signs @ work) >= bound).sum(axis=0)
+        positive = bits[:, :num_topics].astype(np.float32) @ single
+        hits += (np.abs(2.0 * positive - total) >= bound).sum(axis=0)
     return np.asarray((hits + 1.0) / (num_resamples + 1.0))
 
 

@@ -6,7 +6,7 @@ import csv
 import io
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +34,7 @@ class Column:
         if value is None or (isinstance(value, float) and math.isnan(value)):
             return "–"
         if isinstance(value, bool):
-            return "yes" if value else "no"
+            return "yes" if value else ""
         if isinstance(value, str):
             return value
         if self.p:
@@ -81,6 +81,14 @@ class Table:
             if kinds == {int, float}:
                 columns[column.name] = [None if value is None else float(value) for value in values]
         return pa.table(columns)
+
+    def without_empty(self, name: str) -> Table:
+        """The table without the column ``name`` where that holds nothing."""
+        place = [column.name for column in self.columns].index(name)
+        if any(not _missing(row[place]) for row in self.rows):
+            return self
+        rows = tuple((*row[:place], *row[place + 1 :]) for row in self.rows)
+        return replace(self, columns=(*self.columns[:place], *self.columns[place + 1 :]), rows=rows)
 
     def tex(self) -> str:
         """A booktabs table; needs only ``\\usepackage{booktabs}``."""

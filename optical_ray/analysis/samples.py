@@ -1,0 +1,116 @@
+"""The chapter on what preparation and trials left behind: overlap, alignments, languages retrieved; all optional.
+
+``overlap.json``: ``{"de": {"sw": 0.21}}`` source -> target -> share of the target's subwords that the source has.
+``alignment/*.json``: ``{"language", "epsilon", "pivot_tokens": [N], "tokens": [M], "plan": [M][N]}``, one pair each.
+``language_mix.json`` in a trial's or baseline's folder: ``{"sw": {"en": 0.9, "fr": 0.1}}`` target -> language -> share.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from optical_ray.analysis.effects import Comparison
+from optical_ray.analysis.figures import COLOURS, layout
+from optical_ray.analysis.page import Figure, Section
+from optical_ray.analysis.study import ENGLISH_ONLY, Study
+from optical_ray.analysis.tables import Column, Table, Value
+from optical_ray.storage import read_json
+
+MOST_SAMPLES = 12
+MOST_TOKENS = 60
+
+
+def sample_section(study: Study, chosen: Sequence[Comparison]) -> Section | None:
+    """Overlap table, alignment heat maps, language mix; ``None`` where the study holds none of them."""
+    figures = [*_alignments(study.folder), *_mixes(study, chosen)]
+    tables = _overlap(study.folder)
+    if not figures and not tables:
+        return None
+    text = ("What preparation and the trials left behind: samples to look at, no tests.",)
+    return Section("samples", "Alignments and languages", text, figures=tuple(figures), tables=tables)
+
+
+def _overlap(folder: Path) -> tuple[Table, ...]:
+    path = folder / "overlap.json"
+    if not path.is_file():
+        return ()
+    known: Mapping[str, Mapping[str, float]] = read_json(path)
+    targets = sorted({target for row in known.values() for target in row})
+    columns = (Column("source", "Source"), *(Column(target, target, 3) for target in targets))
+    rows: tuple[tuple[Value, ...], ...] = tuple(
+        (source, *(row.get(target) for target in targets)) for source, row in sorted(known.items())
+    )
+    return (
+        Table(
+            "overlap", "Subword overlap of sources and targets, from the tokenised data of this study.", columns, rows
+        ),
+    )
+
+
+def _alignments(folder: Path) -> list[Figure]:
+    found = []
+    for path in sorted((folder / "alignment").glob("*.json"))[:MOST_SAMPLES]:
+        sample: dict[str, Any] = read_json(path)
+        plan, tokens, pivot = sample.get("plan"), sample.get("tokens"), sample.get("pivot_tokens")
+        if not plan or not tokens or not pivot:
+            continue
+        rows, columns = list(tokens)[:MOST_TOKENS], list(pivot)[:MOST_TOKENS]
+        weights = [[round(float(value), 5) for value in row[: len(columns)]] for row in plan[: len(rows)]]
+        data = [
+            {"type": "heatmap", "z": weights, "colorscale": "Cividis", "showscale": False,
+             "x": list(range(len(columns))), "y": list(range(len(rows))),
+             "hovertemplate": "%{z:.4f}<extra></extra>"}
+        ]  # fmt: skip
+        spec = {
+            "data": data,
+            "layout": layout(
+                "English", str(sample.get("language", "")), height=150 + 18 * len(rows),
+                xaxis={"tickvals": list(range(len(columns))), "ticktext": columns, "tickangle": -50},
+                yaxis={"tickvals": list(range(len(rows))), "ticktext": rows, "autorange": "reversed"},
+            ),
+        }  # fmt: skip
+        epsilon = f", ε = {sample['epsilon']}" if "epsilon" in sample else ""
+        caption = f"Transport plan of one pair{epsilon}; rows and columns are subwords, bright is much mass."
+        found.append(Figure(f"alignment-{path.stem}", f"Alignment {path.stem}", caption, spec))
+    return found
+
+
+def _mixes(study: Study, chosen: Sequence[Comparison]) -> list[Figure]:
+    """Stacked bars: the languages among retrieved documents, English-only and each chosen set."""
+    bars: list[tuple[str, Mapping[str, float]]] = []
+    before = _mix(study.folder / "baselines" / ENGLISH_ONLY)
+    for item in chosen:
+        keys = study.systems[item.system].keys
+        after = _mix(study.folder / "trials" / keys[0])
+        if item.target in before:
+            bars.append((f"{item.target}: English-only", before[item.target]))
+        if item.target in after:
+            bars.append((f"{item.target}: {item.label}", after[item.target]))
+    bars = list(dict(bars).items())
+    if not bars:
+        return []
+    languages = sorted({language for _, mix in bars for language in mix})
+    data = [
+        {"type": "bar", "orientation": "h", "name": language, "y": [name for name, _ in bars],
+         "x": [round(float(mix.get(language, 0.0)), 4) for _, mix in bars],
+         "marker": {"color": COLOURS[index % len(COLOURS)]}}
+        for index, language in enumerate(languages)
+    ]  # fmt: skip
+    spec = {
+        "data": data,
+        "layout": layout(
+            "share of retrieved documents", "", height=140 + 28 * len(bars), barmode="stack", showlegend=True,
+            yaxis={"autorange": "reversed"},
+        ),
+    }  # fmt: skip
+    return [
+        Figure("mix", "Languages retrieved", "Test split, first seed of each chosen configuration.", spec, wide=True)
+    ]
+
+
+def _mix(folder: Path) -> Mapping[str, Mapping[str, float]]:
+    path = folder / "language_mix.json"
+    found: Mapping[str, Mapping[str, float]] = read_json(path) if path.is_file() else {}
+    return found
