@@ -201,8 +201,14 @@ def _selection_table(study: Study, headlines: Sequence[Headline]) -> Table:
         Column("picks", "Chosen when a seed is left out"),
     )  # fmt: skip
     rows: tuple[tuple[Value, ...], ...] = tuple(
-        (line.target, line.comparison.label, line.comparison.own, line.comparison.gain, line.selection.gain,
-         ", ".join(line.selection.picks))
+        (
+            line.target,
+            line.comparison.label,
+            line.comparison.own,
+            line.comparison.gain,
+            line.selection.gain,
+            ", ".join(line.selection.picks),
+        )
         for line in headlines
         if line.selection is not None
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from optical_ray.analysis.effects import Comparison, Matrix
+from optical_ray.analysis.effects import Comparison, Matrix, Selection, cross_fit
 from optical_ray.analysis.significance import CONDITIONAL
 from optical_ray.analysis.study import EVAL, TEST, Study
 
@@ -18,6 +18,7 @@ class Headline:
     kind: str
     text: str
     comparison: Comparison
+    selection: Selection | None
 
     @property
     def line(self) -> str:
@@ -33,39 +34,44 @@ def headlines(study: Study, cells: Matrix, family: Sequence[Comparison]) -> tupl
         best, transfer = cells.best(column), cells.best(column, transfer=True)
         if best < 0:
             continue
-        first = by_cell.get((target, cells.labels[best]))
-        if first is None:
-            continue
-        found.append(Headline(target, "any", _sentence(study, cells, column, best, first, len(family), "any"), first))
-        second = by_cell.get((target, cells.labels[transfer])) if transfer >= 0 else None
-        if transfer != best and second is not None:
-            text = _sentence(study, cells, column, transfer, second, len(family), "transfer")
-            found.append(Headline(target, "transfer", text, second))
+        rows = {"any": best, "transfer": transfer} if transfer not in (best, -1) else {"any": best}
+        for kind, row in rows.items():
+            item = by_cell.get((target, cells.labels[row]))
+            if item is None:
+                continue
+            selection = cross_fit(study, item, transfer=kind == "transfer")
+            evidence = _evidence(study, item, len(family), selection)
+            text = f"{_name(study, item, kind)}: {evidence}; {_regret(cells, column, row, kind)}"
+            found.append(Headline(target, kind, text, item, selection))
     return tuple(found)
 
 
-def _sentence(study: Study, cells: Matrix, column: int, row: int, item: Comparison, num_tests: int, kind: str) -> str:
+def _name(study: Study, item: Comparison, kind: str) -> str:
     language = study.target_language(item.target)
-    name = f"best source set {item.label}"
     if kind == "transfer":
-        name = f"best source set {item.label} once {language} itself is left out"
-    elif item.own:
-        name += f" (holds {language} itself: supervision, not transfer)"
-    seeds = f"{item.interval.num_seeds} seeds" if item.interval.across_seeds else "1 seed: no claim across seeds"
-    evidence = (
-        f"95 % CI [{signed(item.interval.low)}, {signed(item.interval.high)}] {item.interval.scope}, p_Holm "
-        f"{p_text(item.p_holm)} over {num_tests} tests, {CONDITIONAL}, {item.interval.num_topics} {TEST} topics, "
-        f"{seeds}"
+        return f"best source set {item.label} once {language} itself is left out"
+    return f"best source set {item.label}" + (
+        f" (holds {language} itself: supervision, not transfer)" if item.own else ""
     )
+
+
+def _evidence(study: Study, item: Comparison, num_tests: int, selection: Selection | None) -> str:
+    """The score, the gain, how sure it is, and how it was chosen."""
+    interval = item.interval
+    seeds = f"{interval.num_seeds} seeds" if interval.across_seeds else "1 seed: no claim across seeds"
     chosen = "chosen on eval" if (EVAL, item.target) in study.panels else "chosen on the test topics themselves"
+    if selection is not None:
+        chosen += f", {signed(selection.gain)} where chosen without the seed it is judged on"
     verdict = ""
     if not item.significant:
         verdict = f"; not significant, minimum detectable difference {item.effect.detectable:.3f}"
-    elif item.interval.across_seeds and not item.interval.excludes_zero:
+    elif interval.across_seeds and not interval.excludes_zero:
         verdict = "; the gain holds for these trained seeds, the interval over seeds includes zero"
     return (
-        f"{name}: {study.measure} {item.mean:.3f}, {signed(item.gain)} over English-only ({evidence}; "
-        f"{chosen}){verdict}; {_regret(cells, column, row, kind)}"
+        f"{study.measure} {item.mean:.3f}, {signed(item.gain)} over English-only "
+        f"(95 % CI [{signed(interval.low)}, {signed(interval.high)}] {interval.scope}, "
+        f"p_Holm {p_text(item.p_holm)} over {num_tests} tests, {CONDITIONAL}, "
+        f"{interval.num_topics} {TEST} topics, {seeds}; {chosen}){verdict}"
     )
 
 
