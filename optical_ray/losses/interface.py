@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass, field
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
 from typing import ClassVar
 
+import torch
 from jaxtyping import Float
 from torch import Tensor
 
@@ -33,3 +36,16 @@ class Loss(ABC):
     @abstractmethod
     def __call__(self, student: TokenEmbeddings, teacher: TokenEmbeddings) -> LossOutput:
         """Loss of ``student`` (B, M, D), the foreign side, against ``teacher`` (B, N, D), the pivot side."""
+
+
+@contextmanager
+def full_precision(
+    student: TokenEmbeddings, teacher: TokenEmbeddings
+) -> Iterator[tuple[TokenEmbeddings, TokenEmbeddings]]:
+    """Both sides in float32 (float64 stays), and no autocast while a loss looks at them."""
+    with torch.autocast(student.vectors.device.type, enabled=False):
+        yield _at_least_float32(student), _at_least_float32(teacher)
+
+
+def _at_least_float32(tokens: TokenEmbeddings) -> TokenEmbeddings:
+    return tokens if tokens.vectors.dtype == torch.float64 else replace(tokens, vectors=tokens.vectors.float())

@@ -12,49 +12,81 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from optical_ray.losses.interface import Loss, LossOutput
+from optical_ray.losses.interface import Loss, LossOutput, full_precision
 from optical_ray.ot.cost import CostKind, cost_matrix
+from optical_ray.ot.exact import exact
+from optical_ray.ot.ipot import IpotConfig, ipot
 from optical_ray.ot.sinkhorn import SinkhornConfig, sinkhorn
 from optical_ray.retrieval.embeddings import TokenEmbeddings
+
+Marginals = Literal["uniform", "norm", "idf"]
 
 
 @dataclass(frozen=True)
 class OptimalTransport(Loss):
     """Mean over pairs of <P, C>: C the cost between student and teacher tokens, P its transport plan.
 
-    Marginals are uniform over real tokens and sum to one in each pair, so long sentences do not dominate. Always
-    computed in float32 or better. Source: Huang, Yu and Allan, WSDM 2023 (arXiv 2301.12566), section 4.
+    ``solver``: ``sinkhorn`` (entropic, balanced or with ``sinkhorn.tau`` unbalanced), ``ipot`` (proximal point), or
+    ``exact`` (network simplex, slow); each reads its own block. ``marginals``: mass of the tokens, ``uniform`` over
+    real ones, or in proportion to the weights that come with the embeddings (``norm``: lengths of the vectors before
+    they were normalised; ``idf``). Mass sums to one in each pair, so long sentences do not dominate. Always computed
+    in float32 or better.
+
+    Raises ``ValueError`` where marginals need weights and the embeddings have none. Source: Huang, Yu and Allan, WSDM
+    2023 (arXiv 2301.12566), section 4; norm marginals: Yokoi et al., EMNLP 2020 (arXiv 2004.15003).
     """
 
     __pydantic_config__: ClassVar[dict[str, Any]] = {"extra": "forbid"}
 
     kind: Literal["optimal_transport"] = "optimal_transport"
     cost: CostKind = "cosine"
+    solver: Literal["sinkhorn", "ipot", "exact"] = "sinkhorn"
+    marginals: Marginals = "uniform"
     sinkhorn: SinkhornConfig = field(default_factory=SinkhornConfig)
+    ipot: IpotConfig = field(default_factory=IpotConfig)
 
     def __call__(self, student: TokenEmbeddings, teacher: TokenEmbeddings) -> LossOutput:
-        with torch.autocast(student.vectors.device.type, enabled=False):
-            cost = cost_matrix(
-                _at_least_float32(student.vectors),
-                _at_least_float32(teacher.vectors),
-                student.mask,
-                teacher.mask,
-                self.cost,
-            )
-            a, b = _uniform(student, cost), _uniform(teacher, cost)
-            out = sinkhorn(cost, a, b, self.sinkhorn)
-        diagnostics = {
-            "ot/marginal_error": out.marginal_error.mean(),
-            "ot/iterations": out.iterations.to(cost.dtype).mean(),
-            "ot/converged": out.converged.to(cost.dtype).mean(),
-        }
-        return LossOutput(out.value.mean(), diagnostics)
+        _, value, diagnostics = self._transport(student, teacher)
+        return LossOutput(value.mean(), diagnostics)
+
+    def plan(self, student: TokenEmbeddings, teacher: TokenEmbeddings) -> Float[Tensor, "B M N"]:
+        """The transport plan of each pair, detached: which teacher tokens each student token is pulled towards."""
+        return self._transport(student, teacher)[0].detach()
+
+    def _transport(
+        self, student: TokenEmbeddings, teacher: TokenEmbeddings
+    ) -> tuple[Float[Tensor, "B M N"], Float[Tensor, " B"], dict[str, Tensor]]:
+        with full_precision(student, teacher) as (x, y):
+            cost = cost_matrix(x.vectors, y.vectors, x.mask, y.mask, self.cost)
+            a, b = (_marginal(side, self.marginals, cost.dtype) for side in (x, y))
+            match self.solver:
+                case "sinkhorn":
+                    entropic = sinkhorn(cost, a, b, self.sinkhorn)
+                    return (
+                        entropic.plan,
+                        entropic.value,
+                        {
+                            "ot/marginal_error": entropic.marginal_error.detach().mean(),
+                            "ot/iterations": entropic.iterations.to(cost.dtype).mean(),
+                            "ot/converged": entropic.converged.to(cost.dtype).mean(),
+                        },
+                    )
+                case "ipot":
+                    proximal = ipot(cost, a, b, self.ipot)
+                    return proximal.plan, proximal.value, {"ot/marginal_error": proximal.marginal_error.mean()}
+                case "exact":
+                    solved = exact(cost, a, b)
+                    return solved.plan, solved.value, {}
 
 
-def _at_least_float32(vectors: Float[Tensor, "B L D"]) -> Float[Tensor, "B L D"]:
-    return vectors if vectors.dtype == torch.float64 else vectors.float()
-
-
-def _uniform(tokens: TokenEmbeddings, like: Tensor) -> Float[Tensor, "B L"]:
-    mask = tokens.mask.to(like.dtype)
-    return mask / mask.sum(1, keepdim=True).clamp_min(1)
+def _marginal(tokens: TokenEmbeddings, marginals: Marginals, dtype: torch.dtype) -> Float[Tensor, "B L"]:
+    """Mass of each token, summing to one over real tokens; equal where every weight of a text is zero."""
+    mask = tokens.mask.to(dtype)
+    equal = mask / mask.sum(1, keepdim=True).clamp_min(1)
+    if marginals == "uniform":
+        return equal
+    if tokens.weights is None:
+        raise ValueError(f"marginals: {marginals} needs token weights, and these embeddings have none; use uniform")
+    weights = tokens.weights.detach().to(dtype) * mask
+    total = weights.sum(1, keepdim=True)
+    return torch.where(total > 0, weights / torch.where(total > 0, total, 1), equal)

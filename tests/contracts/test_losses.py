@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
+from dataclasses import fields, replace
 
 import pytest
 import torch
 from torch.nn import functional
 
 from optical_ray.losses.interface import Loss
+from optical_ray.losses.weighted_sum import WeightedLoss, WeightedSum
+from optical_ray.ot.sinkhorn import SinkhornConfig
 from optical_ray.registry import members
 from optical_ray.retrieval.embeddings import TokenEmbeddings
 
@@ -23,16 +25,39 @@ def tokens(lengths, *, seed, width=None, requires_grad=False):
     return TokenEmbeddings(vectors.requires_grad_(requires_grad), mask)
 
 
-@pytest.fixture(params=KINDS)
+def each():
+    """Every kind as it comes, a sum of two, and the branches of the transport loss."""
+    for kind in KINDS:
+        if kind != "sum":
+            yield pytest.param(KINDS[kind](), id=kind)
+    for field, value in [
+        ("solver", "ipot"),
+        ("solver", "exact"),
+        ("cost", "squared_euclidean"),
+        ("sinkhorn", SinkhornConfig(tau=0.5)),
+        ("sinkhorn", SinkhornConfig(gradient="unrolled")),
+    ]:
+        yield pytest.param(KINDS["optimal_transport"](**{field: value}), id=f"optimal_transport-{field}-{value}")
+    for kinds in (["greedy", "softmax"], ["optimal_transport", "contrastive"]):
+        terms = tuple(WeightedLoss(KINDS[kind](), weight=0.5) for kind in kinds)
+        yield pytest.param(WeightedSum(terms=terms), id="sum-" + "-".join(kinds))
+
+
+@pytest.fixture(params=each())
 def loss(request):
-    return KINDS[request.param]()
+    return request.param
+
+
+def test_all_kinds_are_there():
+    expected = {"optimal_transport", "greedy", "softmax", "sentence_mse", "contrastive", "relevance_kl", "sum"}
+    assert expected <= set(KINDS)
 
 
 def test_its_first_field_is_its_kind(loss):
     assert fields(loss)[0].name == "kind"
     assert fields(loss)[0].default == loss.kind
-    assert loss == type(loss)()
-    assert hash(loss) == hash(type(loss)())
+    assert replace(loss) == loss
+    assert hash(replace(loss)) == hash(loss)
 
 
 def test_a_scalar_with_finite_gradients_for_real_student_tokens_only(loss):

@@ -2,25 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import ot
 import pytest
 import torch
-from torch.nn import functional
 
 from optical_ray.losses.optimal_transport import OptimalTransport
+from optical_ray.ot.ipot import IpotConfig
 from optical_ray.ot.sinkhorn import SinkhornConfig
 from optical_ray.retrieval.embeddings import TokenEmbeddings
 
 
-def tokens(lengths, *, seed, dtype=torch.float32, dim=8):
-    generator = torch.Generator().manual_seed(seed)
-    mask = torch.arange(max(lengths)) < torch.tensor(lengths)[:, None]
-    vectors = functional.normalize(torch.randn(*mask.shape, dim, generator=generator, dtype=torch.float64), dim=-1)
-    return TokenEmbeddings((vectors * mask[:, :, None]).to(dtype), mask)
-
-
 @pytest.mark.parametrize("epsilon", [0.05, 0.3])
-def test_the_loss_is_that_of_pot(epsilon):
+def test_the_loss_is_that_of_pot(tokens, epsilon):
     student, teacher = tokens([3, 7, 1], seed=0), tokens([5, 2, 4], seed=1)
     loss = OptimalTransport(sinkhorn=SinkhornConfig(epsilon=epsilon, max_iterations=2000, threshold=1e-7))
     expected = 0.0
@@ -33,7 +28,7 @@ def test_the_loss_is_that_of_pot(epsilon):
     assert out.diagnostics["ot/converged"] == 1
 
 
-def test_gradient_pulls_along_the_plan_and_leaves_padding_alone():
+def test_gradient_pulls_along_the_plan_and_leaves_padding_alone(tokens):
     student, teacher = tokens([3, 2], seed=0), tokens([2, 4], seed=1)
     leaf = student.vectors.requires_grad_()
     OptimalTransport()(TokenEmbeddings(leaf, student.mask), teacher).loss.backward()
@@ -43,7 +38,7 @@ def test_gradient_pulls_along_the_plan_and_leaves_padding_alone():
     assert leaf.grad[student.mask].norm(dim=-1).max() <= 1 / 2 / 2 + 1e-6
 
 
-def test_transport_is_in_float32_under_autocast_and_for_bfloat16():
+def test_transport_is_in_float32_under_autocast_and_for_bfloat16(tokens):
     student, teacher = tokens([3, 7], seed=0), tokens([5, 2], seed=1)
     expected = OptimalTransport()(student, teacher).loss
     with torch.autocast("cpu", dtype=torch.bfloat16):
@@ -56,9 +51,45 @@ def test_transport_is_in_float32_under_autocast_and_for_bfloat16():
     assert out.loss.item() == pytest.approx(expected.item(), abs=1e-2)
 
 
-def test_diagnostics_say_what_did_not_converge():
+def test_diagnostics_say_what_did_not_converge(tokens):
     student, teacher = tokens([20, 20], seed=0), tokens([20, 20], seed=1)
     out = OptimalTransport(sinkhorn=SinkhornConfig(epsilon=1e-3, max_iterations=5))(student, teacher)
     assert out.diagnostics["ot/converged"] == 0
     assert out.diagnostics["ot/iterations"] == 5
     assert out.diagnostics["ot/marginal_error"] > 1e-3
+
+
+@pytest.mark.parametrize("marginals", ["norm", "idf"])
+def test_weights_that_come_with_the_embeddings_are_marginals(tokens, marginals):
+    student, teacher = tokens([3, 4], seed=0), tokens([5, 2], seed=1)
+    generator = torch.Generator().manual_seed(0)
+    student, teacher = (
+        replace(side, weights=torch.rand(side.mask.shape, generator=generator) * 9 * side.mask)
+        for side in (student, teacher)
+    )
+    student.weights[1] = 0  # says nothing: equal shares
+    plan = OptimalTransport(marginals=marginals, solver="exact").plan(student, teacher)
+    torch.testing.assert_close(plan.sum(2)[0], student.weights[0] / student.weights[0].sum())
+    torch.testing.assert_close(plan.sum(2)[1], student.mask[1] / 4)
+    torch.testing.assert_close(plan.sum(1), teacher.weights / teacher.weights.sum(1, keepdim=True))
+
+
+def test_marginals_without_weights_are_refused(tokens):
+    with pytest.raises(ValueError, match="marginals: idf needs token weights, and these embeddings have none"):
+        OptimalTransport(marginals="idf")(tokens([3], seed=0), tokens([2], seed=1))
+
+
+def test_solvers_agree_where_they_should(tokens):
+    student, teacher = tokens([6, 3], seed=0, dim=3), tokens([6, 3], seed=1, dim=3)
+    exact = OptimalTransport(solver="exact")(student, teacher).loss.item()
+    fine = SinkhornConfig(epsilon=0.002, max_iterations=20000)
+    assert OptimalTransport(sinkhorn=fine)(student, teacher).loss.item() == pytest.approx(exact, abs=2e-3)
+    many = IpotConfig(iterations=2000)
+    assert OptimalTransport(solver="ipot", ipot=many)(student, teacher).loss.item() == pytest.approx(exact, abs=2e-3)
+
+
+def test_squared_euclidean_at_twice_the_epsilon_has_the_plan_of_cosine(tokens):
+    student, teacher = tokens([6, 3], seed=0), tokens([4, 5], seed=1)
+    cosine = OptimalTransport(sinkhorn=SinkhornConfig(epsilon=0.1))
+    euclidean = OptimalTransport(cost="squared_euclidean", sinkhorn=SinkhornConfig(epsilon=0.2))
+    torch.testing.assert_close(euclidean.plan(student, teacher), cosine.plan(student, teacher), rtol=0, atol=1e-6)
