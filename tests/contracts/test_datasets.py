@@ -6,6 +6,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import FrozenInstanceError, fields
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -74,19 +75,89 @@ def massive(root: Path) -> dict[str, Any]:
     return {"root": str(root)}
 
 
+def beir(root: Path) -> dict[str, Any]:
+    def lines(name: str, language: str) -> None:
+        records = ({"_id": f"{i}", "title": "", "text": f"{SENTENCES[language][i % 3]} {i}"} for i in range(20))
+        (root / name).write_text("".join(json.dumps(record) + "\n" for record in records))
+
+    lines("corpus.jsonl", "en")
+    lines("queries.jsonl", "sw")
+    (root / "qrels").mkdir()
+    for split, ids in (("train", range(8)), ("dev", range(8, 14)), ("test", range(14, 20))):
+        rows = ("query-id\tcorpus-id\tscore", *(f"{i}\t{i}\t1" for i in ids))
+        (root / "qrels" / f"{split}.tsv").write_text("\n".join(rows) + "\n")
+    return {"root": str(root)}
+
+
+def msmarco(root: Path) -> dict[str, Any]:
+    for name, language in (("queries.dev.small.tsv", "sw"), ("collection.tsv", "en"), ("sw.tsv", "sw")):
+        rows = (f"{i}\t{SENTENCES[language][i % 3]} {i} {'abcdefghij'[i % 10]}\n" for i in range(30))
+        (root / name).write_text("".join(rows))
+    (root / "qrels.dev.small.tsv").write_text("".join(f"{i}\t0\t{i}\t1\n" for i in range(30)))
+    (root / "triples.train.small.tsv").write_text("".join(f"query {i}\tgood {i}\tbad\n" for i in range(5)))
+    return {"root": str(root)}
+
+
+def lareqa(root: Path) -> dict[str, Any]:
+    for language, texts in SENTENCES.items():
+        context = ". ".join(texts)
+        starts = [context.index(text) for text in texts]
+        breaks = [[start, start + len(text)] for start, text in zip(starts, texts, strict=True)]
+        qas = [
+            {
+                "id": f"q{i}",
+                "question": f"{texts[i % 3]} {i}?",
+                "answers": [{"answer_start": starts[i % 3] + 2, "text": ""}],
+            }
+            for i in range(20)
+        ]
+        paragraph = {"context": context, "sentence_breaks": breaks, "qas": qas}
+        (root / f"{language}.json").write_text(json.dumps({"data": [{"paragraphs": [paragraph]}]}))
+    return {"root": str(root), "language": "sw"}
+
+
+class StandInDataset:
+    """What an adapter asks of a data set of the ``ir_datasets`` package."""
+
+    def __getattr__(self, name: str) -> Callable[[], Any]:
+        def query(i: int) -> Any:
+            return SimpleNamespace(query_id=f"{i}", text=f"{SENTENCES['sw'][i % 3]} {i}")
+
+        def document(i: int) -> Any:
+            return SimpleNamespace(doc_id=f"{i}", default_text=lambda: f"{SENTENCES['en'][i % 3]} {i}")
+
+        def judged(i: int) -> Any:
+            return SimpleNamespace(query_id=f"{i}", doc_id=f"{i}", relevance=1)
+
+        makers = {"queries_iter": query, "docs_iter": document, "qrels_iter": judged}
+        return (lambda: True) if name.startswith("has_") else lambda: map(makers[name], range(30))
+
+
+@pytest.fixture(autouse=True)
+def _stand_in_package(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "ir_datasets", SimpleNamespace(load=lambda name: StandInDataset()))
+
+
 SAMPLES: dict[str, Callable[[Path], dict[str, Any]]] = {
     "bitext-cldr_annotations": lambda root: {},
     "bitext-massive": massive,
+    "bitext-msmarco": lambda root: {**msmarco(root), "files": {"en": "collection.tsv", "sw": "sw.tsv"}},
     "bitext-mtop": mtop,
     "bitext-parallel_text": parallel_text,
     "bitext-udhr": lambda root: {},
     "bitext-ui_messages": lambda root: {},
     "collection-cldr_annotations": lambda root: {"language": "sw"},
+    "collection-beir": lambda root: {**beir(root), "language": "sw"},
+    "collection-ir_datasets": lambda root: {"dataset": "stand-in", "language": "sw"},
+    "collection-lareqa": lareqa,
     "collection-massive": lambda root: {**massive(root), "language": "sw"},
+    "collection-msmarco": lambda root: {**msmarco(root), "language": "sw"},
     "collection-mtop": lambda root: {**mtop(root), "language": "sw"},
     "collection-trec": trec,
     "relevance-cldr_annotations": lambda root: {},
+    "relevance-beir": beir,
     "relevance-massive": massive,
+    "relevance-msmarco": msmarco,
     "relevance-mtop": mtop,
 }
 """For each member the options of a small sample, which is written below the given folder."""

@@ -3,109 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import PurePosixPath
-from typing import Any, ClassVar, Literal
+from typing import Literal
 
-from optical_ray.data.collection_assembly import EmptyText, assemble, gather, require_split, split_by_id
-from optical_ray.data.digests import fingerprint
-from optical_ray.data.input_files import InputFile, find_file, find_files
-from optical_ray.data.interface import CollectionDataset
-from optical_ray.data.trec_files import read_documents, read_qrels, read_topics
-from optical_ray.types import Collection, Document, InputError, Topic
+from optical_ray.data.topic_collection import TopicCollection
 
 
 @dataclass(frozen=True, kw_only=True)
-class TrecCollection(CollectionDataset):
-    """Topics in ``language``, documents in ``document_language``; low-resource queries or documents alike.
+class TrecCollection(TopicCollection):
+    """Topics TSV ``id, text``; documents TSV ``id, [title,] text`` or JSONL; qrels ``topic 0 document grade``.
 
-    ``topics``, ``documents`` (also a folder or glob of several files) and ``qrels`` are paths or URIs, below ``root``
-    where that is given. ``eval_topics`` and ``eval_qrels`` are those of the eval split; without ``eval_qrels`` the
-    qrels serve both. Without ``eval_topics`` the topics are divided: ``eval_fraction`` of them, by a hash of the topic
-    id, are eval and the rest test; with ``eval_fraction: 1`` all are eval and test has none.
-    A document or topic without text is refused or, with ``empty_text: drop``, dropped and counted.
+    Fields and splits: see ``TopicCollection``.
     """
 
     kind: Literal["trec"] = "trec"
-    language: str
-    document_language: str = "en"
-    root: str | None = None
-    topics: str = "topics.tsv"
-    documents: str = "documents.tsv"
-    qrels: str = "qrels.txt"
-    eval_topics: str | None = None
-    eval_qrels: str | None = None
-    eval_fraction: float = 0.3
-    relevance_level: int = 1
-    empty_text: EmptyText = "refuse"
-    licence: str = "not stated"
-
-    __pydantic_config__: ClassVar[dict[str, Any]] = {"extra": "forbid"}
-
-    def __post_init__(self) -> None:
-        if not 0 <= self.eval_fraction <= 1:
-            raise InputError(f"eval_fraction: must be between 0 and 1, got {self.eval_fraction}")
-        if self.eval_qrels is not None and self.eval_topics is None:
-            raise InputError("eval_qrels: given without eval_topics; give both or none")
-        if self.relevance_level < 1:
-            raise InputError(f"relevance_level: must be >= 1, got {self.relevance_level}")
-
-    def load(self, split: str) -> Collection:
-        """Read the split ``eval`` or ``test``."""
-        require_split("trec", split)
-        dropped: dict[str, int] = {}
-        topics = self._topics(split, dropped)
-        documents, empty = self._read_documents(dropped)
-        qrels = self.eval_qrels if split == "eval" and self.eval_qrels is not None else self.qrels
-        return assemble(
-            f"trec/{self.language}",
-            split,
-            topics,
-            documents,
-            read_qrels(find_file(self._place(qrels))),
-            relevance_level=self.relevance_level,
-            licence=self.licence,
-            dropped=dropped,
-            absent_documents=empty,
-        )
-
-    def _topics(self, split: str, dropped: dict[str, int]) -> list[Topic]:
-        topics = self._read_topics(self.topics, dropped if split == "test" or self.eval_topics is None else {})
-        if self.eval_topics is None:
-            return split_by_id(topics, split, self.eval_fraction)
-        eval_topics = self._read_topics(self.eval_topics, dropped if split == "eval" else {})
-        if shared := {topic.topic_id for topic in topics} & {topic.topic_id for topic in eval_topics}:
-            raise InputError(
-                f"{self.eval_topics}: topic {min(shared)!r} is in {self.topics} too; splits share no topics"
-            )
-        return eval_topics if split == "eval" else topics
-
-    def _read_topics(self, place: str, dropped: dict[str, int]) -> list[Topic]:
-        read = read_topics(find_file(self._place(place)), self.language)
-        return gather(read, "topic", self.empty_text, dropped)[0]
-
-    def _read_documents(self, dropped: dict[str, int]) -> tuple[list[Document], frozenset[str]]:
-        files = find_files(self._place(self.documents))
-        read = (found for file in files for found in read_documents(file, self.document_language))
-        return gather(read, "document", self.empty_text, dropped)
-
-    def _place(self, name: str) -> str:
-        if self.root is None or "://" in name or PurePosixPath(name).is_absolute():
-            return name
-        return f"{self.root.rstrip('/')}/{name}"
-
-    def _files(self) -> list[InputFile]:
-        named = [self.topics, self.qrels, *(name for name in (self.eval_topics, self.eval_qrels) if name is not None)]
-        return [find_file(self._place(name)) for name in named] + find_files(self._place(self.documents))
-
-    def fingerprint(self) -> str:
-        """A digest of the files' bytes and of what decides how they are read."""
-        settings = {
-            "kind": self.kind,
-            "language": self.language,
-            "document_language": self.document_language,
-            "has_eval": [self.eval_topics is not None, self.eval_qrels is not None],
-            "eval_fraction": self.eval_fraction,
-            "relevance_level": self.relevance_level,
-            "empty_text": self.empty_text,
-        }
-        return fingerprint(settings, [file.digest() for file in self._files()])

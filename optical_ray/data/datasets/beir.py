@@ -1,0 +1,192 @@
+"""BEIR folders: ``corpus.jsonl``, ``queries.jsonl`` and ``qrels/<split>.tsv`` with a header line."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, Literal
+
+from optical_ray.data.collection_assembly import (
+    EmptyText,
+    Judgement,
+    assemble,
+    gather,
+    require_split,
+    split_by_id,
+)
+from optical_ray.data.digests import fingerprint
+from optical_ray.data.input_files import InputFile, find_files
+from optical_ray.data.interface import CollectionDataset, RelevanceDataset
+from optical_ray.data.text_files import read_columns, read_objects, text_of
+from optical_ray.data.trec_files import parse_grade, titled
+from optical_ray.types import Collection, Document, InputError, RelevancePair, Topic
+
+HEADER = ["query-id", "corpus-id", "score"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class BeirCollection(CollectionDataset):
+    """Queries in ``language``, corpus in ``document_language``; ``root`` is a folder or a zip of one.
+
+    ``eval_qrels`` and ``test_qrels`` name files of ``qrels/`` without ``.tsv``; where both name the same, its queries
+    are divided by a hash of the id, ``eval_fraction`` of them to eval. ``metadata`` keeps only queries that have these
+    values in their ``metadata``, e.g. ``{lang: hau}``; ``query_text`` reads another field, e.g. ``metadata.english``.
+    """
+
+    kind: Literal["beir"] = "beir"
+    root: str
+    language: str
+    document_language: str = "en"
+    eval_qrels: str = "dev"
+    test_qrels: str = "test"
+    eval_fraction: float = 0.3
+    metadata: dict[str, str] = field(default_factory=dict, hash=False)
+    query_text: str = "text"
+    relevance_level: int = 1
+    empty_text: EmptyText = "refuse"
+    licence: str = "not stated"
+
+    __pydantic_config__: ClassVar[dict[str, Any]] = {"extra": "forbid"}
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.eval_fraction <= 1:
+            raise InputError(f"eval_fraction: must be between 0 and 1, got {self.eval_fraction}")
+        if self.relevance_level < 1:
+            raise InputError(f"relevance_level: must be >= 1, got {self.relevance_level}")
+
+    def load(self, split: str) -> Collection:
+        """Read the split ``eval`` or ``test``."""
+        require_split("beir", split)
+        files = find_files(self.root)
+        name = self.eval_qrels if split == "eval" else self.test_qrels
+        judgements = list(_read_qrels(_member(files, f"qrels/{name}.tsv", self.root)))
+        dropped: dict[str, int] = {}
+        topics = self._topics(_member(files, "queries.jsonl", self.root), judgements, dropped)
+        if self.eval_qrels == self.test_qrels:
+            topics = split_by_id(topics, split, self.eval_fraction)
+        elif split == "eval" and (other := _optional(files, f"qrels/{self.test_qrels}.tsv")) is not None:
+            tested = {judgement.topic_id for judgement in _read_qrels(other)}
+            if shared := sorted(topic.topic_id for topic in topics if topic.topic_id in tested):
+                raise InputError(f"{other.name}: query {shared[0]!r} is in {name} too; splits share no queries")
+        corpus = _read_corpus(_member(files, "corpus.jsonl", self.root), self.document_language)
+        documents, empty = gather(corpus, "document", self.empty_text, dropped)
+        return assemble(
+            "/".join(("beir", self.language, *self.metadata.values())),
+            split,
+            topics,
+            documents,
+            judgements,
+            relevance_level=self.relevance_level,
+            licence=self.licence,
+            dropped=dropped,
+            absent_documents=empty,
+        )
+
+    def _topics(self, file: InputFile, judgements: list[Judgement], dropped: dict[str, int]) -> list[Topic]:
+        unknown = {judgement.topic_id: judgement.where for judgement in reversed(judgements)}
+        judged = set(unknown)
+        wanted: list[tuple[str, Topic]] = []
+        for number, record in read_objects(file):
+            where = f"{file.name}:{number}"
+            identity = text_of(record.get("_id"), where, "_id")
+            unknown.pop(identity, None)
+            metadata = record.get("metadata") or {}
+            if not isinstance(metadata, dict):
+                raise InputError(f"{where}: metadata must be an object, got {type(metadata).__name__}")
+            if identity in judged and all(metadata.get(key) == value for key, value in self.metadata.items()):
+                text = text_of(_field(record, self.query_text), where, self.query_text)
+                wanted.append((where, Topic(identity, text, self.language)))
+        if unknown:
+            identity, where = next(iter(unknown.items()))
+            raise InputError(f"{where}: query {identity!r} is judged but is not in {file.name}")
+        return gather(wanted, "query", self.empty_text, dropped)[0]
+
+    def fingerprint(self) -> str:
+        """A digest of the files that are read and of every setting but the root and the licence."""
+        settings = {k: getattr(self, k) for k in self.__dataclass_fields__ if k not in ("root", "licence")}
+        files = find_files(self.root)
+        read = [_member(files, name, self.root) for name in ("corpus.jsonl", "queries.jsonl")]
+        read += [f for k in (self.eval_qrels, self.test_qrels) if (f := _optional(files, f"qrels/{k}.tsv")) is not None]
+        return fingerprint(settings, [file.digest() for file in read])
+
+
+@dataclass(frozen=True, kw_only=True)
+class BeirRelevance(RelevanceDataset):
+    """Queries of ``qrels/<qrels>.tsv`` with each of their relevant documents."""
+
+    kind: Literal["beir"] = "beir"
+    root: str
+    qrels: str = "train"
+    relevance_level: int = 1
+    licence: str = "not stated"
+
+    __pydantic_config__: ClassVar[dict[str, Any]] = {"extra": "forbid"}
+
+    def pairs(self) -> Iterator[RelevancePair]:
+        """Yield the pairs in the order of the qrels; those without text on a side are left out."""
+        files = find_files(self.root)
+        judgements = [
+            judgement
+            for judgement in _read_qrels(_member(files, f"qrels/{self.qrels}.tsv", self.root))
+            if judgement.grade >= self.relevance_level
+        ]
+        judged = {judgement.doc_id for judgement in judgements}
+        corpus = _read_corpus(_member(files, "corpus.jsonl", self.root), "")
+        documents = {document.doc_id: document.text for _, document in corpus if document.doc_id in judged}
+        queries = _member(files, "queries.jsonl", self.root)
+        texts = {
+            text_of(record.get("_id"), f"{queries.name}:{number}", "_id"): record.get("text")
+            for number, record in read_objects(queries)
+        }
+        for judgement in judgements:
+            if judgement.doc_id not in documents or judgement.topic_id not in texts:
+                raise InputError(f"{judgement.where}: names a query or document that is not in {self.root}")
+            query = text_of(texts[judgement.topic_id], judgement.where, "the query's text").strip()
+            if query and documents[judgement.doc_id]:
+                yield RelevancePair(query, documents[judgement.doc_id])
+
+    def fingerprint(self) -> str:
+        """A digest of the files that are read and the relevance level."""
+        files = find_files(self.root)
+        names = ("corpus.jsonl", "queries.jsonl", f"qrels/{self.qrels}.tsv")
+        settings = {"kind": self.kind, "role": "relevance", "relevance_level": self.relevance_level}
+        return fingerprint(settings, [_member(files, name, self.root).digest() for name in names])
+
+
+def _optional(files: list[InputFile], name: str) -> InputFile | None:
+    folder, _, base = f"/{name}".rpartition("/")
+    for file in files:
+        if file.base == base and f"/{file.relative}".rpartition("/")[0].endswith(folder):
+            return file
+    return None
+
+
+def _member(files: list[InputFile], name: str, root: str) -> InputFile:
+    file = _optional(files, name)
+    if file is None:
+        there = sorted(file.relative for file in files)[:10]
+        raise InputError(f"{root}: no {name} here (has: {', '.join(there)}); a BEIR folder needs it")
+    return file
+
+
+def _read_qrels(file: InputFile) -> Iterator[Judgement]:
+    rows = read_columns(file, {3: ", ".join(HEADER)})
+    number, first = next(rows, (1, []))
+    if first != HEADER:
+        raise InputError(f"{file.name}:{number}: the first line must be the header {HEADER}, got {first}; add it")
+    for number, (topic_id, doc_id, grade) in rows:
+        where = f"{file.name}:{number}"
+        yield Judgement(topic_id, doc_id, parse_grade(grade, where), where)
+
+
+def _read_corpus(file: InputFile, language: str) -> Iterator[tuple[str, Document]]:
+    for number, record in read_objects(file):
+        where = f"{file.name}:{number}"
+        yield where, Document(text_of(record.get("_id"), where, "_id"), titled(record, where, ("text",)), language)
+
+
+def _field(record: dict[str, Any], path: str) -> Any:
+    value: Any = record
+    for part in path.split("."):
+        value = value.get(part) if isinstance(value, dict) else None
+    return value

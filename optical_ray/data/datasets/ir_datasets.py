@@ -1,0 +1,131 @@
+"""Any collection of the ``ir_datasets`` package, which is needed only where a spec asks for one."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal
+
+from optical_ray.data.collection_assembly import EmptyText, Judgement, assemble, gather, require_split, split_by_id
+from optical_ray.data.digests import fingerprint
+from optical_ray.data.interface import CollectionDataset
+from optical_ray.data.topic_collection import limit_documents
+from optical_ray.types import Collection, Document, InputError, Topic
+
+
+@dataclass(frozen=True, kw_only=True)
+class IrDatasetsCollection(CollectionDataset):
+    """The collection ``dataset`` as the package has it, by an id such as ``wikiclir/sw`` or ``mmarco/v2/hi/dev/small``.
+
+    Topics are in ``language``, documents in ``document_language``. ``eval_dataset`` is the id of the eval split (of
+    the same documents); without it the topics are divided by a hash of the id, ``eval_fraction`` of them to eval.
+    ``max_documents``: all judged documents and, of the others, the first by a hash of the id.
+    """
+
+    kind: Literal["ir_datasets"] = "ir_datasets"
+    dataset: str
+    language: str
+    document_language: str = "en"
+    eval_dataset: str | None = None
+    eval_fraction: float = 0.3
+    relevance_level: int = 1
+    max_documents: int | None = None
+    empty_text: EmptyText = "drop"
+    licence: str = "not stated"
+
+    __pydantic_config__: ClassVar[dict[str, Any]] = {"extra": "forbid"}
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.eval_fraction <= 1:
+            raise InputError(f"eval_fraction: must be between 0 and 1, got {self.eval_fraction}")
+        if self.relevance_level < 1:
+            raise InputError(f"relevance_level: must be >= 1, got {self.relevance_level}")
+        if self.max_documents is not None and self.max_documents < 1:
+            raise InputError(f"max_documents: must be >= 1, got {self.max_documents}")
+
+    def load(self, split: str) -> Collection:
+        """Read the split ``eval`` or ``test``; the package downloads what it lacks."""
+        require_split("ir_datasets", split)
+        dropped: dict[str, int] = {}
+        name = self.eval_dataset if split == "eval" and self.eval_dataset is not None else self.dataset
+        topics, _ = gather(self._topics(name), "query", self.empty_text, dropped)
+        if self.eval_dataset is None:
+            topics = split_by_id(topics, split, self.eval_fraction)
+        elif split == "eval":
+            tested = {topic.topic_id for _, topic in self._topics(self.dataset)}
+            if shared := sorted(topic.topic_id for topic in topics if topic.topic_id in tested):
+                raise InputError(f"{name}: query {shared[0]!r} is in {self.dataset} too; splits share no queries")
+        read = self._documents(name)
+        if self.max_documents is not None:
+            judged = {judgement.doc_id for each in self._names() for judgement in self._judgements(each)}
+            read = limit_documents(read, judged, self.max_documents, dropped)
+        documents, empty = gather(read, "document", self.empty_text, dropped)
+        return assemble(
+            f"{name}/{self.language}",
+            split,
+            topics,
+            documents,
+            self._judgements(name),
+            relevance_level=self.relevance_level,
+            licence=self.licence,
+            dropped=dropped,
+            absent_documents=empty,
+        )
+
+    def _names(self) -> list[str]:
+        return [name for name in (self.dataset, self.eval_dataset) if name is not None]
+
+    def _topics(self, name: str) -> Iterator[tuple[str, Topic]]:
+        for where, query in _items(name, "queries"):
+            yield where, Topic(query.query_id, _text(query), self.language)
+
+    def _documents(self, name: str) -> Iterator[tuple[str, Document]]:
+        for where, document in _items(name, "docs"):
+            yield where, Document(document.doc_id, _text(document), self.document_language)
+
+    def _judgements(self, name: str) -> Iterator[Judgement]:
+        for where, judged in _items(name, "qrels"):
+            yield Judgement(judged.query_id, judged.doc_id, judged.relevance, where)
+
+    def fingerprint(self) -> str:
+        """A digest of all ids, texts and grades, and of every setting but the ids of the data sets and the licence."""
+        digest = hashlib.sha256()
+        for name in self._names():
+            for _, topic in self._topics(name):
+                digest.update(f"q {topic.topic_id}\0{topic.text}\0".encode())
+            for judgement in self._judgements(name):
+                digest.update(f"r {judgement.topic_id}\0{judgement.doc_id}\0{judgement.grade}\0".encode())
+        for _, document in self._documents(self.dataset):
+            digest.update(f"d {document.doc_id}\0{document.text}\0".encode())
+        left_out = ("dataset", "eval_dataset", "licence")
+        settings = {name: getattr(self, name) for name in self.__dataclass_fields__ if name not in left_out}
+        return fingerprint({**settings, "num_datasets": len(self._names())}, [digest.hexdigest()])
+
+
+def _items(name: str, what: str) -> Iterator[tuple[str, Any]]:
+    """Yield ``(place, item)`` of the queries, docs or qrels of ``name``."""
+    try:
+        package = importlib.import_module("ir_datasets")
+    except ImportError as error:
+        raise InputError(f"dataset {name!r} needs the ir_datasets package: pip install ir_datasets") from error
+    try:
+        dataset = package.load(name)
+    except KeyError as error:
+        raise InputError(f"ir_datasets has no {name!r}; its ids are listed at https://ir-datasets.com") from error
+    if not getattr(dataset, f"has_{what}")():
+        raise InputError(f"ir_datasets {name}: has no {what}; name one of its subsets that has")
+    try:
+        for number, item in enumerate(getattr(dataset, f"{what}_iter")(), start=1):
+            yield f"ir_datasets {name} {what}:{number}", item
+    except (OSError, RuntimeError) as error:
+        raise InputError(
+            f"ir_datasets {name}: {what} cannot be read ({error}); it downloads what is missing: see its page for "
+            "licences and files to fetch by hand"
+        ) from error
+
+
+def _text(item: Any) -> str:
+    text = item.default_text() if hasattr(item, "default_text") else item.text
+    return str(text).strip()

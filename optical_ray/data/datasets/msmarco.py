@@ -1,0 +1,150 @@
+"""MS MARCO passages and mMARCO: queries, collection and qrels; translations with the same ids; training triples."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from itertools import zip_longest
+from typing import Any, ClassVar, Literal
+
+import pyarrow as pa
+
+from optical_ray.data.digests import fingerprint
+from optical_ray.data.input_files import InputFile, find_file
+from optical_ray.data.interface import BitextDataset, Counts, RelevanceDataset
+from optical_ray.data.pair_batches import pair_batches
+from optical_ray.data.pair_filter import Pair, PairFilter
+from optical_ray.data.text_files import read_columns
+from optical_ray.data.topic_collection import TopicCollection
+from optical_ray.types import InputError, RelevancePair
+
+TEXT_COLUMNS = {2: "id, text"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class MsMarcoCollection(TopicCollection):
+    """Queries in ``language``, passages in ``document_language``; for mMARCO name the files of the two languages.
+
+    Queries that nobody judged are dropped and counted. Fields and splits: see ``TopicCollection``; the collection has
+    8.8 million passages, ``max_documents`` takes a sample with all the judged ones.
+    """
+
+    kind: Literal["msmarco"] = "msmarco"
+    topics: str = "queries.dev.small.tsv"
+    documents: str = "collection.tsv"
+    qrels: str = "qrels.dev.small.tsv"
+
+
+@dataclass(frozen=True, kw_only=True)
+class MsMarcoBitext(BitextDataset):
+    """mMARCO's translations as bitext: ``files`` names one ``id, text`` file for each language, e.g.
+    ``{en: queries/english.tsv, hi: queries/hindi.tsv}``, below ``root``.
+
+    The files must have the same ids in the same order, as mMARCO's have; they are read side by side, in no memory.
+    """
+
+    kind: Literal["msmarco"] = "msmarco"
+    root: str
+    files: dict[str, str] = field(hash=False)
+    pivot: str = "en"
+    filter: PairFilter = field(default_factory=PairFilter)
+    licence: str = "not stated"
+
+    __pydantic_config__: ClassVar[dict[str, Any]] = {"extra": "forbid"}
+
+    def __post_init__(self) -> None:
+        if self.pivot not in self.files or len(self.files) < 2:
+            raise InputError(f"files: need the pivot {self.pivot!r} and another language, got {sorted(self.files)}")
+
+    def languages(self) -> tuple[str, ...]:
+        """The languages besides the pivot, sorted."""
+        return tuple(sorted(set(self.files) - {self.pivot}))
+
+    def batches(self, language: str, counts: Counts) -> Iterator[pa.RecordBatch]:
+        """Yield the pairs that pass the filter in the order of the files."""
+        if language not in self.languages():
+            raise InputError(f"msmarco: language {language!r} is not in files (has: {', '.join(self.languages())})")
+        pairs = self.filter.apply(self._pairs(language), counts)
+        yield from pair_batches(((pair.pair_id or "", pair.pivot, pair.foreign) for pair in pairs), counts)
+
+    def _pairs(self, language: str) -> Iterator[Pair]:
+        files = [self._file(name) for name in (self.pivot, language)]
+        for first, second in zip_longest(*(read_columns(file, TEXT_COLUMNS) for file in files)):
+            if first is None or second is None or first[1][0] != second[1][0]:
+                places = " and ".join(
+                    f"{file.name}:{row[0]} has id {row[1][0]!r}" if row else f"{file.name} has ended"
+                    for file, row in zip(files, (first, second), strict=True)
+                )
+                raise InputError(f"{places}; the files must have the same ids in the same order")
+            yield Pair(first[1][1], second[1][1], first[1][0])
+
+    def _file(self, language: str) -> InputFile:
+        return find_file(f"{self.root.rstrip('/')}/{self.files[language]}")
+
+    def fingerprint(self) -> str:
+        """A digest of the files, their languages and the filter."""
+        settings = {
+            "kind": self.kind,
+            "role": "bitext",
+            "pivot": self.pivot,
+            "filter": {name: getattr(self.filter, name) for name in sorted(PairFilter.__dataclass_fields__)},
+        }
+        return fingerprint(settings, [f"{name} {self._file(name).digest()}" for name in sorted(self.files)])
+
+
+@dataclass(frozen=True, kw_only=True)
+class MsMarcoRelevance(RelevanceDataset):
+    """Queries and their relevant passages from ``triples``: of texts (query, relevant, other), or of ids with
+    ``queries`` and ``collection`` beside them. ``max_pairs`` takes the first."""
+
+    kind: Literal["msmarco"] = "msmarco"
+    root: str
+    triples: str = "triples.train.small.tsv"
+    queries: str | None = None
+    collection: str | None = None
+    max_pairs: int | None = None
+    licence: str = "not stated"
+
+    __pydantic_config__: ClassVar[dict[str, Any]] = {"extra": "forbid"}
+
+    def __post_init__(self) -> None:
+        if (self.queries is None) != (self.collection is None):
+            raise InputError("queries, collection: give both (triples of ids) or none (triples of texts)")
+        if self.max_pairs is not None and self.max_pairs < 1:
+            raise InputError(f"max_pairs: must be >= 1, got {self.max_pairs}")
+
+    def pairs(self) -> Iterator[RelevancePair]:
+        """Yield each pair of query and relevant passage once in a row, in the order of the triples."""
+        if self.queries is None or self.collection is None:
+            yield from (RelevancePair(query, passage) for _, query, passage in self._triples())
+            return
+        named = list(self._triples())
+        queries = self._texts(self.queries, {query for _, query, _ in named})
+        passages = self._texts(self.collection, {passage for _, _, passage in named})
+        for where, query, passage in named:
+            if query not in queries or passage not in passages:
+                raise InputError(f"{where}: query {query!r} or passage {passage!r} is not in queries and collection")
+            yield RelevancePair(queries[query], passages[passage])
+
+    def _triples(self) -> Iterator[tuple[str, str, str]]:
+        file, before, num_pairs = self._file(self.triples), ("", ""), 0
+        for number, (query, passage, _) in read_columns(file, {3: "query, relevant, other"}):
+            if (query, passage) == before or not query.strip() or not passage.strip():
+                continue
+            if num_pairs == self.max_pairs:
+                return
+            before, num_pairs = (query, passage), num_pairs + 1
+            yield f"{file.name}:{number}", query.strip(), passage.strip()
+
+    def _texts(self, name: str, wanted: set[str]) -> dict[str, str]:
+        rows = read_columns(self._file(name), TEXT_COLUMNS)
+        return {identity: text.strip() for _, (identity, text) in rows if identity in wanted}
+
+    def _file(self, name: str) -> InputFile:
+        return find_file(f"{self.root.rstrip('/')}/{name}")
+
+    def fingerprint(self) -> str:
+        """A digest of the files and the number of pairs."""
+        names = [name for name in (self.triples, self.queries, self.collection) if name is not None]
+        settings = {"kind": self.kind, "role": "relevance", "max_pairs": self.max_pairs}
+        return fingerprint(settings, [self._file(name).digest() for name in names])

@@ -1,0 +1,79 @@
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from optical_ray.data.datasets.msmarco import MsMarcoBitext, MsMarcoCollection, MsMarcoRelevance
+from optical_ray.data.interface import Counts
+from optical_ray.types import InputError
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    (tmp_path / "collection.tsv").write_text("".join(f"{i}\tthe passage number {i}\n" for i in range(100)))
+    (tmp_path / "hindi.tsv").write_text("".join(f"{i}\tअनुच्छेद संख्या है {i}\n" for i in range(100)))
+    (tmp_path / "queries.dev.small.tsv").write_text("".join(f"{i}\tquery {i}\n" for i in range(20)))
+    (tmp_path / "qrels.dev.small.tsv").write_text("".join(f"{i}\t0\t{i + 50}\t1\n" for i in range(10)))
+    return tmp_path
+
+
+def test_a_sample_keeps_the_judged_passages(folder: Path) -> None:
+    def load(limit: int | None) -> Any:
+        options: dict[str, Any] = {"root": str(folder), "language": "en", "document_language": "hi"}
+        return MsMarcoCollection(**options, documents="hindi.tsv", max_documents=limit, eval_fraction=0.0).load("test")
+
+    whole = load(None)
+    assert (len(whole.topics), len(whole.documents)) == (10, 100)
+    assert whole.dropped == {"topics without a relevant document": 10}
+    ids = {limit: {document.doc_id for document in load(limit).documents} for limit in (1, 20, 50, 100)}
+    assert [len(found) for found in ids.values()] == [10, 20, 50, 100]
+    assert ids[1] < ids[20] < ids[50] < ids[100]
+    assert load(20).dropped["documents beyond max_documents"] == 80
+
+
+def test_translations_with_the_same_ids_are_bitext(folder: Path) -> None:
+    dataset = MsMarcoBitext(root=str(folder), files={"en": "collection.tsv", "hi": "hindi.tsv"})
+    assert dataset.languages() == ("hi",)
+    counts = Counts()
+    rows = [row for batch in dataset.batches("hi", counts) for row in batch.to_pylist()]
+    assert rows[42] == {"id": "42", "pivot": "the passage number 42", "foreign": "अनुच्छेद संख्या है 42"}
+    assert counts.kept == 100
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("7\tधन्यवाद", r"collection.tsv has ended and .*hindi.tsv:101 has id '7'; the files must have the same ids"),
+        ("7", "hindi.tsv:101: got 1 columns"),
+    ],
+)
+def test_unequal_translations_are_refused(folder: Path, line: str, message: str) -> None:
+    with open(folder / "hindi.tsv", "a") as stream:
+        stream.write(line + "\n")
+    dataset = MsMarcoBitext(root=str(folder), files={"en": "collection.tsv", "hi": "hindi.tsv"})
+    with pytest.raises(InputError, match=message):
+        list(dataset.batches("hi", Counts()))
+
+
+def test_triples_of_texts_and_of_ids(folder: Path) -> None:
+    (folder / "texts.tsv").write_text("q one\tgood\tbad\nq one\tgood\tworse\nq two\tfine\tbad\n")
+    (folder / "ids.tsv").write_text("1\t50\t60\n1\t50\t61\n2\t51\t62\n")
+    texts = MsMarcoRelevance(root=str(folder), triples="texts.tsv")
+    assert [(pair.query, pair.document) for pair in texts.pairs()] == [("q one", "good"), ("q two", "fine")]
+    assert len(list(MsMarcoRelevance(root=str(folder), triples="texts.tsv", max_pairs=1).pairs())) == 1
+    options: dict[str, Any] = {"root": str(folder), "queries": "queries.dev.small.tsv", "collection": "collection.tsv"}
+    ids = MsMarcoRelevance(**options, triples="ids.tsv")
+    assert [pair.query for pair in ids.pairs()] == ["query 1", "query 2"]
+    assert [pair.document for pair in ids.pairs()] == ["the passage number 50", "the passage number 51"]
+    (folder / "ids.tsv").write_text("1\t50\t60\n1\t500\t61\n")
+    with pytest.raises(InputError, match=r"ids.tsv:2: query '1' or passage '500' is not in queries and collection"):
+        list(ids.pairs())
+
+
+def test_wrong_fields() -> None:
+    with pytest.raises(InputError, match="need the pivot 'en' and another language"):
+        MsMarcoBitext(root="x", files={"hi": "a", "sw": "b"})
+    with pytest.raises(InputError, match="give both"):
+        MsMarcoRelevance(root="x", queries="q")
+    with pytest.raises(InputError, match="max_documents"):
+        MsMarcoCollection(root="x", language="en", max_documents=0)
