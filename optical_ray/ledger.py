@@ -160,6 +160,11 @@ class Ledger:
         )
         return self._put(started)
 
+    def resume(self, key: str, *, resumed_from: int) -> TrialRecord:
+        """Say where the attempt that runs began, once its worker knows."""
+        record = self._writable(key)
+        return record if record.resumed_from == resumed_from else self._put(replace(record, resumed_from=resumed_from))
+
     def log(self, key: str, rows: list[dict[str, Any]]) -> None:
         """Append metric rows; a row at or below the last step that is there is left out, so steps are monotone."""
         path = self.trial_folder(key) / "metrics.jsonl"

@@ -81,7 +81,7 @@ def matrix_section(study: Study, cells: Matrix, family: Sequence[Comparison]) ->
     legend = (
         "underlined: chosen on eval",
         "* Holm p < .05",
-        "** and the 95 % interval over topics and seeds excludes zero",
+        "** Holm p < .05 with seeds as a level too",
         "hatched: the target's own language is a source (supervision)",
         "blue gains, orange losses against English-only",
         "small: sd over seeds",
@@ -227,8 +227,11 @@ def _interval_words(family: Sequence[Comparison]) -> str:
     if any(item.interval.across_seeds for item in family):
         return (
             "The interval that counts is the two-level one: it speaks of other topics and of training again, with a "
-            "t quantile on seeds − 1 degrees of freedom for the part that seeds bring. The bootstrap over topics and "
-            "seeds is shown for comparison; with few seeds it is too narrow."
+            "t quantile on seeds − 1 degrees of freedom for the part that seeds bring. Its p (seeds as a level, "
+            "given the "
+            "shared teacher) is adjusted by Holm over the same family. The bootstrap over topics and seeds is "
+            "shown for "
+            "comparison; with few seeds it is too narrow."
         )
     return (
         "One seed was trained: the intervals speak of other topics for this very student and nothing is claimed "
@@ -248,6 +251,7 @@ def comparison_table(study: Study, family: Sequence[Comparison], name: str = "co
         Column("ci_high", "CI high", 3, sign=True),
         Column("ci_scope", "CI over"),
         Column("p_holm", "p Holm", p=True, title=CONDITIONAL),
+        Column("p_seeds_holm", "p Holm, seeds", p=True, title="seeds as a level; given the shared teacher"),
         Column("p_bh", "p BH", p=True, title=CONDITIONAL),
         Column("p_randomisation", "p sign-flip", p=True, title=CONDITIONAL),
         Column("p_t", "p t-test", p=True, title=CONDITIONAL),
@@ -264,7 +268,8 @@ def comparison_table(study: Study, family: Sequence[Comparison], name: str = "co
     rows = tuple(
         (
             item.target, item.label, item.own, item.mean, item.gain, item.interval.low, item.interval.high,
-            "topics, seeds" if item.interval.across_seeds else "topics", item.p_holm, item.p_bh, item.p, item.p_t,
+            "topics, seeds" if item.interval.across_seeds else "topics", item.p_holm,
+            item.p_seeds_holm, item.p_bh, item.p, item.p_t,
             item.effect.detectable, item.effect.d_z, item.effect.improved, item.effect.hurt, item.interval.seed_sd,
             *item.bootstrap, item.interval.num_topics, item.interval.num_seeds,
         )

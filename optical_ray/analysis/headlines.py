@@ -59,18 +59,19 @@ def _evidence(study: Study, item: Comparison, num_tests: int, selection: Selecti
     """The score, the gain, how sure it is, and how it was chosen."""
     interval = item.interval
     seeds = f"{interval.num_seeds} seeds" if interval.across_seeds else "1 seed: no claim across seeds"
+    with_seeds = f"; {p_text(item.p_seeds_holm)} with seeds as a level" if interval.across_seeds else ""
     chosen = "chosen on eval" if (EVAL, item.target) in study.panels else "chosen on the test topics themselves"
     if selection is not None:
         chosen += f", {signed(selection.gain)} where chosen without the seed it is judged on"
     verdict = ""
     if not item.significant:
         verdict = f"; not significant, minimum detectable difference {item.effect.detectable:.3f}"
-    elif interval.across_seeds and not interval.excludes_zero:
-        verdict = "; the gain holds for these trained seeds, the interval over seeds includes zero"
+    elif interval.across_seeds and not item.robust:
+        verdict = "; the gain holds for the trained seeds and is not established for others"
     return (
         f"{study.measure} {item.mean:.3f}, {signed(item.gain)} over English-only "
         f"(95 % CI [{signed(interval.low)}, {signed(interval.high)}] {interval.scope}, "
-        f"p_Holm {p_text(item.p_holm)} over {num_tests} tests, {CONDITIONAL}, "
+        f"p_Holm {p_text(item.p_holm)} over {num_tests} tests, {CONDITIONAL}{with_seeds}, "
         f"{interval.num_topics} {TEST} topics, {seeds}; {chosen}){verdict}"
     )
 

@@ -7,10 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 
 import numpy as np
-from scipy import stats
+from scipy import special
 
 from optical_ray.analysis.study import FloatArray
 
@@ -19,9 +18,10 @@ LEVEL = 0.95
 
 @dataclass(frozen=True)
 class Interval:
-    """``low`` to ``high``; ``seeds`` and ``topics`` counted; ``seed_sd`` is NaN for one seed.
+    """``low`` to ``high``; ``seed_sd`` is NaN for one seed.
 
-    ``across_seeds`` says whether it also speaks of seeds that were not trained.
+    ``p``: where the interval of level 1 - p just touches zero, a two-sided p with seeds as a level (given the shared
+    teacher); with one seed it is the paired t-test's, conditional on that seed.
     """
 
     low: float
@@ -29,6 +29,7 @@ class Interval:
     num_seeds: int
     num_topics: int
     seed_sd: float
+    p: float
 
     @property
     def across_seeds(self) -> bool:
@@ -46,11 +47,6 @@ class Interval:
         return self.low > 0 or self.high < 0
 
 
-@lru_cache(maxsize=1024)
-def _quantile(level: float, freedom: int) -> float:
-    return float(stats.t.ppf(0.5 + level / 2, freedom))
-
-
 def two_level(block: FloatArray, level: float = LEVEL) -> Interval:
     """The interval that the report calls its own: t over seeds (R - 1 degrees of freedom) and over topics (T - 1).
 
@@ -63,23 +59,47 @@ def two_level(block: FloatArray, level: float = LEVEL) -> Interval:
     num_seeds, num_topics = block.shape
     mean = float(block.mean())
     if num_topics < 2:
-        return Interval(float("nan"), float("nan"), num_seeds, num_topics, float("nan"))
+        return Interval(float("nan"), float("nan"), num_seeds, num_topics, float("nan"), float("nan"))
     topic_means = block.mean(axis=0)
     between_topics = float(topic_means.var(ddof=1)) / num_topics
-    t_topics = _quantile(level, num_topics - 1)
     if num_seeds == 1:
-        half = t_topics * between_topics**0.5
-        return Interval(mean - half, mean + half, 1, num_topics, float("nan"))
+        half = _half(1 - level, 0.0, 1, between_topics, num_topics)
+        p = _touching(abs(mean), 0.0, 1, between_topics, num_topics)
+        return Interval(mean - half, mean + half, 1, num_topics, float("nan"), p)
     seed_means = block.mean(axis=1)
     seed_variance = float(seed_means.var(ddof=1))
     residual = block - seed_means[:, None] - topic_means[None, :] + mean
     mean_square = float((residual**2).sum()) / ((num_seeds - 1) * (num_topics - 1))
     noise = mean_square / num_topics if num_seeds > 2 else 0.0
     between_seeds = max(0.0, seed_variance - noise) / num_seeds
-    total = between_seeds + between_topics
-    weighted = between_seeds * _quantile(level, num_seeds - 1) + between_topics * t_topics
-    half = weighted / total**0.5 if total > 0 else 0.0
-    return Interval(mean - half, mean + half, num_seeds, num_topics, seed_variance**0.5)
+    half = _half(1 - level, between_seeds, num_seeds, between_topics, num_topics)
+    p = _touching(abs(mean), between_seeds, num_seeds, between_topics, num_topics)
+    return Interval(mean - half, mean + half, num_seeds, num_topics, seed_variance**0.5, p)
+
+
+def _half(alpha: float, seeds: float, num_seeds: int, topics: float, num_topics: int) -> float:
+    """The half width at level 1 - alpha from the two variance components."""
+    total = seeds + topics
+    if total <= 0:
+        return 0.0
+    weighted = topics * -special.stdtrit(num_topics - 1, alpha / 2)
+    if seeds > 0:
+        weighted += seeds * -special.stdtrit(num_seeds - 1, alpha / 2)
+    return float(weighted / total**0.5)
+
+
+def _touching(distance: float, seeds: float, num_seeds: int, topics: float, num_topics: int) -> float:
+    """The alpha at which the half width is ``distance``, by bisection; 1 where nothing varies and nothing differs."""
+    if seeds + topics <= 0:
+        return 1.0 if distance == 0 else 0.0
+    low, high = 1e-15, 1.0
+    for _ in range(60):
+        middle = (low * high) ** 0.5
+        if _half(middle, seeds, num_seeds, topics, num_topics) > distance:
+            low = middle
+        else:
+            high = middle
+    return high
 
 
 def across_seeds(means: FloatArray, level: float = LEVEL) -> tuple[float, float]:
@@ -87,7 +107,7 @@ def across_seeds(means: FloatArray, level: float = LEVEL) -> tuple[float, float]
     count = len(means)
     if count < 2:
         return float("nan"), float("nan")
-    half = _quantile(level, count - 1) * float(means.std(ddof=1)) / count**0.5
+    half = -float(special.stdtrit(count - 1, (1 - level) / 2)) * float(means.std(ddof=1)) / count**0.5
     mean = float(means.mean())
     return mean - half, mean + half
 

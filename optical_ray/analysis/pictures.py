@@ -76,7 +76,8 @@ def heatmap(study: Study, cells: Matrix, family: Sequence[Comparison]) -> Figure
     bar.ax.tick_params(labelsize=7)
     bar.outline.set_visible(False)
     note = (
-        f"test {study.measure}; * Holm p < .05 (these seeds), ** also across seeds, ° supervision, bold: chosen on eval"
+        f"test {study.measure}; * Holm p < .05 (these seeds), ** with seeds as a level too, ° supervision, bold: "
+        "chosen on eval"
     )
     figure.text(0.01, 0.0, note, fontsize=6.5, color="#5c6470", va="top")
     return figure

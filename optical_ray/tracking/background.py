@@ -11,6 +11,7 @@ from optical_ray.tracking.interface import Tracker
 logger = logging.getLogger(__name__)
 
 LONGEST_PAUSE = 60.0
+LONGEST_WORD = 300
 
 
 class BackgroundTracker(Tracker):
@@ -74,7 +75,7 @@ class BackgroundTracker(Tracker):
 
     def _survive(self, error: Exception) -> None:
         first = (str(error).splitlines() or [""])[0]
-        said = f"{type(error).__name__}: {first}"
+        said = f"{type(error).__name__}: {first}"[:LONGEST_WORD]
         kind = re.sub(r"0x[0-9a-f]+|\d+", "", said)
         if kind not in self._warned:
             self._warned.add(kind)

@@ -27,6 +27,9 @@ ENVIRONMENT = {
 }
 """What MLflow is told unless the user's environment says otherwise."""
 
+KIND = {"mlflow.experimentKind": "custom_model_development"}
+"""Which of MLflow's two faces an experiment shows: runs and metrics, not conversations."""
+
 
 def default_uri(storage: Path) -> str:
     """The store of a storage whose studies name no tracking server."""
@@ -39,7 +42,7 @@ def is_server(uri: str) -> bool:
 
 
 def connect(uri: str) -> MlflowClient:
-    """A client of the store; nothing is asked of it yet."""
+    """A client of the store; a fresh database gets its tables here, which takes MLflow some seconds."""
     for name, value in ENVIRONMENT.items():
         os.environ.setdefault(name, value)
     from mlflow import MlflowClient
@@ -57,7 +60,7 @@ def ensure_experiment(client: MlflowClient, uri: str, name: str, storage: Path) 
     if known is None:
         location = None if is_server(uri) else (storage / "mlartifacts").resolve().as_uri()
         try:
-            return str(client.create_experiment(name, artifact_location=location))
+            return str(client.create_experiment(name, artifact_location=location, tags=KIND))
         except MlflowException:  # somebody else was quicker
             known = client.get_experiment_by_name(name)
             if known is None:

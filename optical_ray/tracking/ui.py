@@ -1,19 +1,31 @@
-"""MLflow's page on a study's own store, on loopback and as small as it gets (one worker, no job runner)."""
+"""MLflow's page on a study's own store, on loopback and as small as it gets (one worker, no job runner).
+
+It opens on the study's table: one row a run, with its source languages, searched values and score per target. MLflow
+keeps such a view as a tag of the experiment.
+"""
 
 from __future__ import annotations
 
+import json
 import logging
 import os
+import signal
 import socket
 import subprocess
 import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from types import FrameType
+from typing import Any, NoReturn
+from urllib.parse import quote
 
+from optical_ray.storage import read_json
+from optical_ray.tracking.images import spec_of
 from optical_ray.tracking.mlflow import MlflowMirror
+from optical_ray.tracking.names import legal
 from optical_ray.tracking.store import ENVIRONMENT, connect, find_runs, is_server
 from optical_ray.types import InputError
 
@@ -32,19 +44,20 @@ def serve(
     experiment: str | None = None,
     say: Callable[[str], None] = print,
 ) -> str:
-    """Serve until Ctrl-C; ``say`` gets the address once the page answers. Returns the address.
+    """Serve until Ctrl-C; ``say`` gets the addresses once the page answers. Returns that of the study's table.
 
     What the mirror has missed is made good first, unless a launcher is at work. Where ``uri`` is a server, its address
     is said and nothing started. Raises ``InputError`` for a port that is taken.
     """
     mirror = MlflowMirror(study_folder, uri, experiment)
+    if not is_server(mirror.uri):
+        _refuse_taken(port)
     _catch_up(mirror)
+    table, parent = _pages(mirror)
+    root = mirror.uri.rstrip("/") if is_server(mirror.uri) else f"http://{HOST}:{port}"
     if is_server(mirror.uri):
-        address = mirror.uri.rstrip("/") + _page(mirror)
-        say(address)
-        return address
-    _refuse_taken(port)
-    address = f"http://{HOST}:{port}{_page(mirror)}"
+        _say(say, root, table, parent)
+        return root + table
     log = mirror.storage / "mlflow-ui.log"
     with open(log, "ab") as stream:
         server = subprocess.Popen(
@@ -54,15 +67,36 @@ def serve(
             stdout=stream,
             stderr=stream,
         )
+    before = signal.signal(signal.SIGTERM, _interrupt)
     try:
-        _wait(server, f"http://{HOST}:{port}/health", log)
-        say(address)
+        _wait(server, f"{root}/health", log)
+        _say(say, root, table, parent)
         server.wait()
     except KeyboardInterrupt:
         pass
     finally:
+        signal.signal(signal.SIGTERM, before)
         _end(server)
-    return address
+    return root + table
+
+
+def view(study: str, spec: Mapping[str, Any]) -> dict[str, Any]:
+    """The study's table as MLflow's page keeps a view: which runs, with which columns, ordered as choices are made."""
+    objective = (spec.get("search") or {}).get("objective") or "AP"
+    targets = [*((spec.get("evaluation") or {}).get("targets") or ()), "mean"]
+    chosen_on = f"metrics.`{legal(f'eval/{objective}/mean')}`"
+    searched = [path for path in spec.get("space") or () if path != "data.source_languages"]
+    return {
+        "searchFilter": f'tags.`optical.study` = "{study}" and tags.`optical.kind` != "study"',
+        "orderByKey": chosen_on,
+        "orderByAsc": False,
+        "selectedColumns": [
+            "tags.`optical.source_languages`",
+            *(f"params.`{legal(path)}`" for path in searched),
+            *(f"metrics.`{legal(f'{objective}/{target}')}`" for target in targets),
+            chosen_on,
+        ],
+    }
 
 
 def command(mirror: MlflowMirror, port: int) -> list[str]:
@@ -89,17 +123,35 @@ def _catch_up(mirror: MlflowMirror) -> None:
         logger.warning("MLflow does not show all of %s: %s", mirror.folder.name, error)
 
 
-def _page(mirror: MlflowMirror) -> str:
-    """The path of the parent run's page; of the front page where it is not there yet."""
+def _pages(mirror: MlflowMirror) -> tuple[str, str]:
+    """The paths of the study's table and of its parent run; of the front page where they are not there yet."""
+    study = mirror.folder.name
     try:
         client = connect(mirror.uri)
         experiment = client.get_experiment_by_name(mirror.experiment_name)
         assert experiment is not None, "no experiment yet"
-        parent = find_runs(client, experiment.experiment_id, mirror.folder.name)[""]
+        parent = find_runs(client, experiment.experiment_id, study)[""]
+        key = f"optical-{legal(study)}"
+        wanted = json.dumps(view(study, spec_of(read_json(mirror.folder / "study.json"))))
+        client.set_experiment_tag(experiment.experiment_id, f"mlflow.sharedViewState.{key}", wanted)
     except Exception as error:
-        logger.debug("no page of its own for %s", mirror.folder.name, exc_info=error)
-        return ""
-    return f"/#/experiments/{experiment.experiment_id}/runs/{parent.info.run_id}"
+        logger.debug("no pages of its own for %s", study, exc_info=error)
+        return "/", "/"
+    page = f"/#/experiments/{experiment.experiment_id}/runs"
+    return (
+        f"{page}?workflowType=machine_learning&viewStateShareKey={quote(key)}",
+        f"{page}/{parent.info.run_id}?workflowType=machine_learning",
+    )
+
+
+def _say(say: Callable[[str], None], root: str, table: str, parent: str) -> None:
+    say(f"MLflow: {root}{table}")
+    if parent != table:
+        say(f"the study's run: {root}{parent}")
+
+
+def _interrupt(number: int, frame: FrameType | None) -> NoReturn:
+    raise KeyboardInterrupt
 
 
 def _refuse_taken(port: int) -> None:

@@ -1,0 +1,122 @@
+"""``optical-ray``: the verbs and their exit codes. What a verb does is imported when it is called."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from optical_ray.lease import LeaseHeld
+from optical_ray.types import InputError
+
+DONE, TRIALS_FAILED, BAD_INPUT, LEASE_HELD, INTERRUPTED = 0, 1, 2, 3, 130
+
+app = typer.Typer(
+    name="optical-ray",
+    help="Which source languages help which low-resource target, by how much MAP, and is it significant?",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+Spec = Annotated[Path, typer.Argument(metavar="SPEC", help="The study's YAML.", show_default=False)]
+StudyDir = Annotated[Path, typer.Argument(metavar="STUDY_DIR", help="A study's folder.", show_default=False)]
+Storage = Annotated[str, typer.Option(help="Folder that holds studies and the cache; all nodes share it.")]
+Settings = Annotated[
+    list[str] | None, typer.Option("--set", metavar="A.B=VALUE", help="Change the spec: dotted path and YAML value.")
+]
+Address = Annotated[str, typer.Option(help="auto, local, or host:port of a Ray cluster.")]
+
+
+@app.command()
+def plan(spec: Spec, storage: Storage = "runs", set_: Settings = None, address: Address = "auto") -> None:
+    """Check every corner of SPEC and show what a run would do; nothing is written."""
+    from optical_ray.cli.studies import show_plan
+
+    show_plan(spec, storage, set_ or [], address)
+
+
+@app.command()
+def prepare(spec: Spec, storage: Storage = "runs", set_: Settings = None, address: Address = "auto") -> None:
+    """Make all that trials share: pieces, teacher, teacher embeddings, the undistilled student's scores."""
+    from optical_ray.cli.studies import prepare_study
+
+    prepare_study(spec, storage, set_ or [], address)
+
+
+@app.command()
+def run(spec: Spec, storage: Storage = "runs", set_: Settings = None, address: Address = "auto") -> None:
+    """Run the study, or go on with it; ends with the MAP table."""
+    from optical_ray.cli.studies import run_or_resume
+
+    raise typer.Exit(TRIALS_FAILED if run_or_resume(spec, storage, set_ or [], address) else DONE)
+
+
+@app.command()
+def status(
+    study_dir: StudyDir,
+    as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,  # noqa: FBT002 - an option
+) -> None:
+    """Trials by state, the best of each target, what is left to do."""
+    from optical_ray.cli.reading import show_status
+
+    show_status(study_dir, as_json=as_json)
+
+
+@app.command()
+def report(study_dir: StudyDir) -> None:
+    """Write report/index.html and print a sentence for each target."""
+    from optical_ray.cli.reading import make_report
+
+    make_report(study_dir)
+
+
+@app.command()
+def evaluate(
+    checkpoint: Annotated[Path, typer.Argument(help="A student's folder.", show_default=False)],
+    collection: Annotated[
+        Path, typer.Option(help="YAML: one collection ({kind: ...}), or a study's spec.", show_default=False)
+    ],
+    split: Annotated[str, typer.Option(help="eval or test.")] = "test",
+    metrics: Annotated[str, typer.Option(help="Names, separated by commas.")] = "AP,nDCG@20,RR,P@10,R@100",
+    out: Annotated[Path, typer.Option(help="Where runs and per-query scores go.")] = Path("evaluation"),
+) -> None:
+    """Rank a collection with a student: TREC run, metrics, per-query scores."""
+    from optical_ray.cli.scoring import score_checkpoint
+
+    score_checkpoint(checkpoint, collection, split, metrics.split(","), out)
+
+
+@app.command()
+def ui(study_dir: StudyDir, port: Annotated[int, typer.Option(help="On this machine only.")] = 5000) -> None:
+    """Open the study in the MLflow UI, on loopback."""
+    from optical_ray.cli.reading import open_ui
+
+    open_ui(study_dir, port)
+
+
+def main() -> None:
+    """Run a verb; what the user can mend is one message and exit code 2, never a traceback."""
+    try:
+        app(standalone_mode=False)
+    except typer.Exit as end:
+        sys.exit(end.exit_code)
+    except typer.Abort:
+        sys.exit(INTERRUPTED)
+    except InputError as error:
+        _fail(str(error), BAD_INPUT)
+    except LeaseHeld as error:
+        _fail(str(error), LEASE_HELD)
+    except KeyboardInterrupt:
+        _fail("interrupted; what was done is saved: run the same command again to go on", INTERRUPTED)
+    except Exception as error:
+        if type(error).__module__.startswith(("click", "typer")) and hasattr(error, "format_message"):
+            _fail(error.format_message(), BAD_INPUT)
+        raise
+
+
+def _fail(message: str, code: int) -> None:
+    print(f"optical-ray: {message}", file=sys.stderr)
+    sys.exit(code)

@@ -1,0 +1,193 @@
+"""The verbs that take a SPEC: plan, prepare, run."""
+
+from __future__ import annotations
+
+import shlex
+import shutil
+from contextlib import suppress
+from pathlib import Path
+
+from rich.console import Console
+
+from optical_ray.analysis.report import write_report
+from optical_ray.cli.progress import Watch
+from optical_ray.cli.tables import BEST, SUPERVISED, best_lines, score_table
+from optical_ray.cli.terminal import chatter_to, console
+from optical_ray.config.experiment import Experiment
+from optical_ray.config.load import load
+from optical_ray.ledger import Ledger, TrialState
+from optical_ray.summary import seconds_left
+from optical_ray.sweep.cluster import Capacity, cluster
+from optical_ray.sweep.proposals import first_ones, num_configurations
+from optical_ray.sweep.study import (
+    Progress,
+    capacity_before_start,
+    check_storage,
+    check_unchanged,
+    prepare_study as prepare_models_of,
+    run_study,
+    study_folder,
+)
+from optical_ray.tracking.background import BackgroundTracker
+from optical_ray.tracking.gauges import StudyGauges
+from optical_ray.tracking.interface import Tracker
+from optical_ray.tracking.mlflow import MlflowMirror
+from optical_ray.types import InputError
+
+
+def show_plan(spec: Path, storage: str, settings: list[str], address: str) -> None:
+    """Print what a run of ``spec`` would do."""
+    experiment = load(spec, settings)
+    folder = study_folder(experiment, check_storage(storage))
+    check_unchanged(experiment, folder)
+    capacity = capacity_before_start(address)
+    if capacity is None:
+        with cluster(address) as found:
+            capacity = found
+    for line in plan_lines(experiment, folder, capacity):
+        console().print(line, soft_wrap=True)
+
+
+def plan_lines(experiment: Experiment, folder: Path, capacity: Capacity) -> list[str]:
+    """The plan in words; raises ``InputError`` where the cluster cannot place a trial."""
+    configurations, seeds = num_configurations(experiment), len(experiment.seeds)
+    at_once = capacity.at_once(experiment.compute, configurations)
+    compute, steps = experiment.compute, experiment.trial.optimizer.steps
+    lines = [
+        f"study        {experiment.name} in {folder}",
+        f"targets      {', '.join(experiment.targets)}; {', '.join(experiment.evaluation.metrics)}",
+        f"trials       {configurations} configurations x {seeds} seed{'s' * (seeds > 1)} "
+        f"({experiment.search.mode}), {steps} steps of {experiment.trial.data.batch_size} pairs each",
+        *(
+            f"space        {path}: {dimension.model_dump(exclude_defaults=True)}"
+            for path, dimension in experiment.space.items()
+        ),
+        f"first        {'; '.join(_params(params) for params in first_ones(experiment)[:8]) or '-'}",
+        f"resources    {at_once} trial{'s' * (at_once > 1)} at once, each {compute.num_workers} worker"
+        f"{'s' * (compute.num_workers > 1)} x {compute.cpus_per_worker} CPU, {compute.gpus_per_worker:g} GPU "
+        f"(there are {capacity.cpus:g} CPUs, {capacity.gpus:g} GPUs)",
+        f"disk         {_free(folder)} free; weights kept: {compute.keep}",
+    ]
+    left = None
+    if (folder / "study.json").is_file():
+        ledger = Ledger.open(folder)
+        done = sum(record.state.is_finished for record in ledger.records)
+        lines.append(f"so far       {done} of {configurations * seeds} trials finished")
+        left = seconds_left(ledger, configurations * seeds, at_once)
+    lines.append(
+        "time         " + ("unknown before the first trial" if left is None else f"about {left / 60:.0f} min left")
+    )
+    return lines
+
+
+def prepare_study(spec: Path, storage: str, settings: list[str], address: str) -> None:
+    """Make what trials share, and say what was read."""
+    experiment = load(spec, settings)
+    folder = study_folder(experiment, check_storage(storage))
+    progress = Progress()
+    with chatter_to(_log(folder)) as screen, Watch(screen, experiment, progress):
+        prepare_models_of(experiment, Path(storage).expanduser(), address=address, progress=progress)
+    _say_data(console(), progress)
+    console().print(f"prepared in {folder}; next: optical-ray run {shlex.quote(str(spec))}", soft_wrap=True)
+
+
+def run_or_resume(spec: Path, storage: str, settings: list[str], address: str) -> int:
+    """Run the study; returns how many of its trials have failed."""
+    experiment = load(spec, settings)
+    folder = study_folder(experiment, check_storage(storage))
+    progress = Progress()
+    trackers: list[Tracker] = []
+
+    def follow(folder: Path) -> list[Tracker]:
+        mirror = MlflowMirror(folder, experiment.tracking.uri, experiment.tracking.experiment)
+        trackers.extend([BackgroundTracker(mirror), BackgroundTracker(StudyGauges(folder))])
+        return trackers
+
+    with chatter_to(_log(folder)) as screen, Watch(screen, experiment, progress):
+        ledger = run_study(
+            experiment,
+            Path(storage).expanduser(),
+            address=address,
+            progress=progress,
+            trackers=follow,
+            at_end=_write_report,
+        )
+    screen = console()
+    _say_data(screen, progress)
+    for tracker in trackers:
+        for line in tracker.behind():
+            screen.print(f"[note]{line}[/note]", soft_wrap=True)
+    return _say_result(screen, experiment, ledger)
+
+
+def _write_report(folder: Path) -> None:
+    """The study's page; a study without a complete trial has none yet."""
+    with suppress(InputError):
+        write_report(folder)
+
+
+def _say_result(screen: Console, experiment: Experiment, ledger: Ledger) -> int:
+    """The table, the best of each target, what failed, and where to look next."""
+    metric, targets = experiment.search.objective, experiment.targets
+    screen.print()
+    screen.print(score_table(ledger, metric, targets))
+    screen.print(
+        f"[note]{BEST} chosen on the eval split   {SUPERVISED} the target is among the sources: supervision, not transfer[/note]"
+    )
+    screen.print()
+    for line in best_lines(ledger, metric, targets):
+        screen.print(line, soft_wrap=True)
+    failed = [record for record in ledger.records if record.state is TrialState.FAIL]
+    for record in failed:
+        again = "; run again to retry" if record.retryable else ""
+        screen.print(f"trial {record.key} failed: {record.error}{again}", soft_wrap=True, markup=False)
+    where = shlex.quote(str(ledger.folder))
+    screen.print()
+    screen.print(f"MLflow:  optical-ray ui {where}", soft_wrap=True)
+    screen.print(f"Report:  optical-ray report {where}", soft_wrap=True)
+    return len(failed)
+
+
+def _say_data(screen: Console, progress: Progress) -> None:
+    """What was read, kept and dropped."""
+    bitext = progress.data.get("bitext", {})
+    if bitext:
+        sizes = ", ".join(f"{language} {sum(part['pairs'] for part in parts):,}" for language, parts in bitext.items())
+        screen.print(f"bitext pairs: {sizes}", soft_wrap=True)
+    for line in _dropped(bitext):
+        screen.print(line, soft_wrap=True)
+    for target, splits in progress.data.get("collections", {}).items():
+        parts = [f"{split} {m['topics']} topics / {m['documents']} documents" for split, m in splits.items()]
+        drops = {reason: count for m in splits.values() for reason, count in m["dropped"].items() if count}
+        cut = sum(sum(m["truncated"].values()) for m in splits.values())
+        extra = "".join(f"; dropped {count} {reason}" for reason, count in drops.items())
+        extra += f"; truncated {cut} texts" if cut else ""
+        screen.print(f"{target}: {', '.join(parts)}{extra}", soft_wrap=True)
+
+
+def _dropped(bitext: dict[str, list[dict[str, object]]]) -> list[str]:
+    lines = []
+    for language, parts in bitext.items():
+        for part in parts:
+            dropped = part["dropped"]
+            counts = (
+                [f"{count} {reason}" for reason, count in dropped.items() if count] if isinstance(dropped, dict) else []
+            )
+            if part["truncated"]:
+                counts.append(f"{part['truncated']} sentences truncated")
+            if counts:
+                lines.append(f"bitext {language}: {', '.join(counts)}")
+    return lines
+
+
+def _params(params: dict[str, object]) -> str:
+    return ", ".join(f"{path.rpartition('.')[2]}={value}" for path, value in params.items())
+
+
+def _free(folder: Path) -> str:
+    existing = next(path for path in (folder, *folder.absolute().parents) if path.exists())
+    return f"{shutil.disk_usage(existing).free / 1e9:.0f} GB"
+
+
+def _log(folder: Path) -> Path:
+    return folder.parent / "logs" / f"{folder.name}.log"

@@ -1,0 +1,42 @@
+"""The terminal: our own lines on it, everybody else's chatter in a log file."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from rich.console import Console
+from rich.theme import Theme
+
+THEME = Theme({"best": "bold green", "supervised": "dim", "head": "bold", "note": "dim"})
+
+
+def console(stream: int | None = None) -> Console:
+    """A console on file descriptor ``stream`` (this process's standard output where not given)."""
+    file = sys.stdout if stream is None else os.fdopen(stream, "w", buffering=1, encoding="utf-8", closefd=False)
+    width = None if file.isatty() else 120
+    return Console(file=file, theme=THEME, highlight=False, width=width)
+
+
+@contextmanager
+def chatter_to(log: Path) -> Iterator[Console]:
+    """While the block runs, whatever Ray, MLflow and torch print goes to ``log``; the console given back is the user's."""
+    log.parent.mkdir(parents=True, exist_ok=True)
+    sys.stdout.flush()
+    sys.stderr.flush()
+    user, errors = os.dup(1), os.dup(2)
+    with open(log, "ab") as stream:
+        os.dup2(stream.fileno(), 1)
+        os.dup2(stream.fileno(), 2)
+    try:
+        yield console(user)
+    finally:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os.dup2(user, 1)
+        os.dup2(errors, 2)
+        os.close(user)
+        os.close(errors)

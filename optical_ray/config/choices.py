@@ -1,0 +1,31 @@
+"""The kinds that a spec can choose from, as pydantic unions over what the rooms hold."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Union
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from optical_ray.data.interface import BitextDataset, CollectionDataset, RelevanceDataset
+from optical_ray.encoders.interface import EncoderConfig
+from optical_ray.losses.interface import Loss
+from optical_ray.registry import members
+
+
+class Block(BaseModel):
+    """A part of the config tree: it never changes, and it knows all of its keys."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=True)
+
+
+def union_of(package: str, base: type[Any]) -> Any:
+    """The type "one of the kinds in ``package``", told apart by ``kind``."""
+    kinds = tuple(members(package, base).values())
+    return kinds[0] if len(kinds) == 1 else Annotated[Union[kinds], Field(discriminator="kind")]  # noqa: UP007
+
+
+BitextChoice = union_of("optical_ray.data.datasets", BitextDataset)
+CollectionChoice = union_of("optical_ray.data.datasets", CollectionDataset)
+RelevanceChoice = union_of("optical_ray.data.datasets", RelevanceDataset)
+EncoderChoice = union_of("optical_ray.encoders", EncoderConfig)
+LossChoice = union_of("optical_ray.losses", Loss)

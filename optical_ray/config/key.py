@@ -1,0 +1,51 @@
+"""A trial's key: the digest of everything that can change its numbers."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import fields, is_dataclass
+from typing import Any
+
+from pydantic import BaseModel
+
+KEY_DIGITS = 12
+
+
+def canonical(value: Any) -> Any:
+    """``value`` as plain JSON types, every field written out.
+
+    A field that was added to a config after its first release carries ``metadata={"since": N}`` (dataclass) or
+    ``json_schema_extra={"since": N}`` (pydantic): at its default it is left out, so that keys of older studies stay.
+    Raises ``TypeError`` for a value that has no exact JSON form.
+    """
+    if isinstance(value, BaseModel):
+        return {
+            name: canonical(getattr(value, name))
+            for name, info in type(value).model_fields.items()
+            if not (
+                isinstance(info.json_schema_extra, dict)
+                and "since" in info.json_schema_extra
+                and getattr(value, name) == info.default
+            )
+        }
+    if is_dataclass(value) and not isinstance(value, type):
+        return {
+            f.name: canonical(getattr(value, f.name))
+            for f in fields(value)
+            if not ("since" in f.metadata and getattr(value, f.name) == f.default)
+        }
+    if isinstance(value, Mapping):
+        return {str(key): canonical(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [canonical(item) for item in value]
+    if value is None or isinstance(value, (bool, int, float, str)):
+        return value
+    raise TypeError(f"no canonical form for {type(value).__name__}: {value!r}")
+
+
+def digest(value: Any, digits: int = KEY_DIGITS) -> str:
+    """SHA-256 of the canonical JSON, the first ``digits`` hex digits."""
+    text = json.dumps(canonical(value), sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
+    return hashlib.sha256(text.encode()).hexdigest()[:digits]

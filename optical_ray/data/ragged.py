@@ -1,0 +1,80 @@
+"""Rows of different lengths in two flat files: written as a stream, read memory-mapped."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+
+import numpy as np
+from numpy.typing import DTypeLike, NDArray
+
+from optical_ray.storage import read_json, write_json
+
+
+@dataclass(frozen=True)
+class Ragged:
+    """``values`` (T, ...) holds all rows one after the other; row ``i`` is ``values[offsets[i]:offsets[i + 1]]``."""
+
+    values: NDArray[np.generic]
+    offsets: NDArray[np.int64]
+
+    def __len__(self) -> int:
+        return len(self.offsets) - 1
+
+    def __getitem__(self, row: int) -> NDArray[np.generic]:
+        return self.values[self.offsets[row] : self.offsets[row + 1]]
+
+    @property
+    def lengths(self) -> NDArray[np.int64]:
+        """Length of every row."""
+        return np.diff(self.offsets)
+
+    @classmethod
+    def of(cls, rows: Sequence[Sequence[int]], dtype: DTypeLike = np.int32) -> Ragged:
+        """Rows that are in memory already."""
+        offsets = np.cumsum([0, *map(len, rows)], dtype=np.int64)
+        return cls(np.fromiter((item for row in rows for item in row), dtype=dtype, count=offsets[-1]), offsets)
+
+    @classmethod
+    def open(cls, folder: Path, name: str) -> Ragged:
+        """Map what ``RaggedWriter(folder, name)`` wrote; nothing is read before it is asked for."""
+        meta = read_json(folder / f"{name}.json")
+        shape = (meta["total"], *meta["shape"])
+        path = folder / f"{name}.values"
+        mapped = np.memmap(path, dtype=meta["dtype"], mode="r", shape=shape) if meta["total"] else np.empty(shape)
+        return cls(mapped, np.load(folder / f"{name}.offsets.npy", mmap_mode="r"))
+
+
+class RaggedWriter:
+    """Append rows to ``<name>.values``; the description is written when the block is left without an error.
+
+    ``shape`` is that of one item: ``()`` for ids, ``(D,)`` for vectors.
+    """
+
+    def __init__(self, folder: Path, name: str, dtype: DTypeLike, shape: tuple[int, ...] = ()):
+        self._folder, self._name, self._dtype, self._shape = folder, name, np.dtype(dtype), shape
+        self._lengths: list[NDArray[np.int64]] = []
+        self._stream = open(folder / f"{name}.values", "wb")
+
+    def append(self, rows: Iterable[NDArray[np.generic] | Sequence[int]]) -> None:
+        """Write ``rows`` behind those that are there."""
+        arrays = [np.asarray(row, dtype=self._dtype).reshape(-1, *self._shape) for row in rows]
+        if arrays:
+            np.concatenate(arrays).tofile(self._stream)
+            self._lengths.append(np.array([len(array) for array in arrays], dtype=np.int64))
+
+    def __enter__(self) -> RaggedWriter:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._stream.close()
+        if error is not None:
+            return
+        lengths = np.concatenate(self._lengths) if self._lengths else np.zeros(0, dtype=np.int64)
+        np.save(self._folder / f"{self._name}.offsets.npy", np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64))
+        meta = {"dtype": self._dtype.str, "shape": list(self._shape), "total": int(lengths.sum())}
+        write_json(self._folder / f"{self._name}.json", meta)

@@ -1,0 +1,108 @@
+"""Text to pieces, the ColBERT way: ``<s> [Q] pieces </s>`` for a query, ``<s> [D] pieces </s>`` for a document."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import tokenizers
+from tokenizers.models import Unigram
+from tokenizers.normalizers import NFKC, Lowercase, Replace
+from tokenizers.normalizers import Sequence as Normalizers
+from tokenizers.pre_tokenizers import Metaspace
+from tokenizers.trainers import UnigramTrainer
+
+Role = Literal["query", "document"]
+
+MARKERS: dict[Role, str] = {"query": "[Q]", "document": "[D]"}
+XLMR_SPECIALS = ("<s>", "<pad>", "</s>", "<unk>", "<mask>")
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """Piece ids of some texts, specials included; ``truncated`` counts the texts that were cut."""
+
+    ids: list[list[int]]
+    truncated: int
+
+
+@dataclass(frozen=True)
+class PieceTokenizer:
+    """A subword tokenizer with the ids that an encoder needs to know.
+
+    ``cls``, ``sep`` and ``pad`` are ids; ``markers`` maps a role to its marker's id, empty where an encoder
+    uses none.
+    """
+
+    backend: tokenizers.Tokenizer
+    cls: int
+    sep: int
+    pad: int
+    markers: dict[Role, int]
+
+    @property
+    def size(self) -> int:
+        """Number of pieces, markers included: the rows that an embedding table needs."""
+        return int(self.backend.get_vocab_size(with_added_tokens=True))
+
+    @property
+    def specials(self) -> frozenset[int]:
+        """Ids that stand for no text: sentence ends, padding and markers."""
+        return frozenset({self.cls, self.sep, self.pad, *self.markers.values()})
+
+    @property
+    def digest(self) -> str:
+        """Equal pieces and ids, equal digest. Hex."""
+        content = self.backend.to_str() + repr((self.cls, self.sep, self.pad, sorted(self.markers.items())))
+        return hashlib.sha256(content.encode()).hexdigest()
+
+    def encode(self, texts: Sequence[str], role: Role, max_length: int) -> Encoded:
+        """Piece ids of ``texts``, each at most ``max_length`` long with its specials; longer ones are cut."""
+        head = [self.cls, self.markers[role]] if self.markers else [self.cls]
+        room = max_length - len(head) - 1
+        encodings = self.backend.encode_batch_fast(list(texts), add_special_tokens=False)
+        pieces = [encoding.ids for encoding in encodings]
+        ids = [[*head, *piece[:room], self.sep] for piece in pieces]
+        return Encoded(ids, truncated=sum(len(piece) > room for piece in pieces))
+
+
+def train_vocabulary(texts: Iterable[str], size: int) -> PieceTokenizer:
+    """Train a unigram vocabulary of at most ``size`` pieces, the specials of XLM-R and the two markers included.
+
+    Source: Kudo (2018), Subword Regularization; the piece inventory's layout follows XLM-R (Conneau et al. 2020).
+    """
+    backend = tokenizers.Tokenizer(Unigram())
+    backend.normalizer = Normalizers([NFKC(), Lowercase(), Replace(tokenizers.Regex(r"\s+"), " ")])
+    backend.pre_tokenizer = Metaspace()
+    specials = [*XLMR_SPECIALS, *MARKERS.values()]
+    trainer = UnigramTrainer(vocab_size=size, special_tokens=specials, unk_token="<unk>", show_progress=False)
+    backend.train_from_iterator(texts, trainer)
+    return from_backend(backend)
+
+
+def from_backend(backend: tokenizers.Tokenizer, *, markers: bool = True) -> PieceTokenizer:
+    """Wrap a tokenizer of XLM-R's or BERT's kind; the marker pieces are added where it lacks them.
+
+    Raises ``ValueError`` where it has no sentence-start, sentence-end or padding piece.
+    """
+    backend.no_padding()
+    backend.no_truncation()
+
+    def first(names: tuple[str, ...]) -> int:
+        found = [token for token in map(backend.token_to_id, names) if token is not None]
+        if not found:
+            raise ValueError(f"tokenizer: none of the pieces {', '.join(names)} is there")
+        return found[0]
+
+    if markers:
+        backend.add_special_tokens(list(MARKERS.values()))
+    ids: dict[Role, int] = {role: first((piece,)) for role, piece in MARKERS.items()} if markers else {}
+    return PieceTokenizer(
+        backend,
+        cls=first(("<s>", "[CLS]")),
+        sep=first(("</s>", "[SEP]")),
+        pad=first(("<pad>", "[PAD]")),
+        markers=ids,
+    )

@@ -1,0 +1,135 @@
+"""One launcher a study: a lease with a heartbeat, taken over when its holder is dead."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import threading
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from types import TracebackType
+from uuid import uuid4
+
+from optical_ray.storage import read_json, write_json
+
+HEARTBEAT = 5.0
+"""Seconds between two signs of life."""
+
+PATIENCE = 60.0
+"""Seconds without a sign of life after which a holder on another host counts as dead."""
+
+
+class LeaseHeld(RuntimeError):
+    """Another launcher runs this study."""
+
+
+@dataclass(frozen=True)
+class Holder:
+    """Who holds a lease; ``started`` tells a process from a later one of the same pid."""
+
+    host: str
+    pid: int
+    started: str
+    token: str
+    beat: float
+
+    @property
+    def age(self) -> float:
+        """Seconds since the last sign of life."""
+        return time.time() - self.beat
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether the process lives, where it can be seen; else whether it gave a sign of life lately."""
+        if self.host == socket.gethostname():
+            return _start_of(self.pid) == self.started
+        return self.age < PATIENCE
+
+
+class Lease:
+    """``lease.json`` of a study's folder, held while the block runs.
+
+    Raises ``LeaseHeld`` where a living launcher has it.
+    """
+
+    def __init__(self, folder: Path):
+        self._path = folder / "lease.json"
+        self._me = Holder(socket.gethostname(), os.getpid(), _start_of(os.getpid()), uuid4().hex, time.time())
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._beat, name="lease", daemon=True)
+
+    def __enter__(self) -> Lease:
+        while not self._create():
+            holder = holder_of(self._path.parent)
+            if holder is None:
+                continue
+            if holder.is_alive:
+                raise LeaseHeld(
+                    f"{self._path.parent.name}: another launcher runs this study "
+                    f"(host {holder.host}, pid {holder.pid}, last sign of life {holder.age:.0f} s ago); "
+                    "wait for it, or stop it and run again"
+                )
+            self._remove(holder)
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._ended.set()
+        self._thread.join()
+        holder = holder_of(self._path.parent)
+        if holder is not None and holder.token == self._me.token:
+            self._path.unlink(missing_ok=True)
+
+    def _create(self) -> bool:
+        """Make the file, if nobody has: written beside and linked, so that it is never seen half."""
+        beside = self._path.with_name(f".lease.{self._me.token}")
+        beside.write_text(json.dumps(asdict(self._me)))
+        try:
+            os.link(beside, self._path)
+        except FileExistsError:
+            return False
+        finally:
+            beside.unlink()
+        return True
+
+    def _remove(self, dead: Holder) -> None:
+        """Take a dead holder's lease away; one that changed hands meanwhile is put back."""
+        aside = self._path.with_name(f".lease.dead.{uuid4().hex}")
+        try:
+            os.rename(self._path, aside)
+        except FileNotFoundError:
+            return
+        if read_json(aside)["token"] != dead.token:
+            os.link(aside, self._path)
+        aside.unlink()
+
+    def _beat(self) -> None:
+        while not self._ended.wait(HEARTBEAT):
+            write_json(self._path, {**asdict(self._me), "beat": time.time()})
+
+
+def holder_of(folder: Path) -> Holder | None:
+    """Who holds the lease of the study in ``folder``; ``None`` where nobody does."""
+    try:
+        return Holder(**read_json(folder / "lease.json"))
+    except FileNotFoundError:
+        return None
+
+
+def _start_of(pid: int) -> str:
+    """When process ``pid`` of this host started, in the kernel's words; empty where there is none."""
+    try:
+        os.kill(pid, 0)
+        content = Path(f"/proc/{pid}/stat").read_text()
+    except ProcessLookupError:
+        return ""
+    except PermissionError:
+        return "?"
+    except OSError:  # no /proc on this system: the pid alone must do
+        return "alive"
+    fields = content.rpartition(")")[2].split()
+    return "" if fields[0] == "Z" else fields[19]

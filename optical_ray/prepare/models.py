@@ -1,0 +1,196 @@
+"""What the workers make before the first trial: the teacher, the student's start, the teacher's embeddings of the
+pivot, and the scores of the undistilled student. One worker group does all, and skips what is there."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import torch.distributed as dist
+
+from optical_ray.config.trial import TeacherTraining
+from optical_ray.data.ragged import Ragged, RaggedWriter
+from optical_ray.encoders.checkpoint import Checkpoint, save
+from optical_ray.encoders.interface import EncoderConfig
+from optical_ray.encoders.token_encoder import TokenEncoder
+from optical_ray.encoders.tokenizer import PieceTokenizer
+from optical_ray.evaluate import Evaluator, encode, write_evaluation
+from optical_ray.prepare.cache import MANIFEST
+from optical_ray.prepare.tokens import teacher_rows, unique_pivots
+from optical_ray.storage import write_json
+from optical_ray.training.batches import pad_ids
+from optical_ray.training.checkpoint import load_state, save_state
+from optical_ray.training.context import Context, Rows
+from optical_ray.training.loop import ScoringJob
+from optical_ray.training.step import Relevance, TrainState, new_state, train_step
+
+SENTENCES_AT_ONCE = 4096
+REPORT_EVERY = 100
+
+
+@dataclass(frozen=True)
+class EncoderJob:
+    """An encoder to build, and for a teacher with new weights how to train it.
+
+    ``tokenizer`` is a ``tokenizer.json``'s text; ``pairs`` a cache folder with ``queries`` and ``documents`` in pieces.
+    """
+
+    config: EncoderConfig
+    tokenizer: PieceTokenizerText
+    folder: Path
+    training: TeacherTraining | None = None
+    pairs: Path | None = None
+
+
+@dataclass(frozen=True)
+class PieceTokenizerText:
+    """A tokenizer that can be sent to another process."""
+
+    text: str
+    markers: bool
+
+    @classmethod
+    def of(cls, tokenizer: PieceTokenizer) -> PieceTokenizerText:
+        """The text of ``tokenizer``."""
+        return cls(tokenizer.backend.to_str(), bool(tokenizer.markers))
+
+    def open(self) -> PieceTokenizer:
+        """The tokenizer again."""
+        import tokenizers
+
+        from optical_ray.encoders.tokenizer import from_backend
+
+        return from_backend(tokenizers.Tokenizer.from_str(self.text), markers=self.markers)
+
+
+@dataclass(frozen=True)
+class ModelsJob:
+    """All that ``build_models`` makes; ``embeddings`` is ``None`` where they would pass the cache's limit."""
+
+    teacher: EncoderJob
+    init: EncoderJob
+    tokens: tuple[Path, ...]
+    embeddings: Path | None
+    scoring: ScoringJob
+    undistilled: Path
+
+
+def build_models(context: Context, job: ModelsJob) -> None:
+    """Make what is missing of ``job``."""
+    for encoder in dict.fromkeys((job.teacher, job.init)):
+        if not (encoder.folder / MANIFEST).is_file():
+            _build_encoder(context, encoder)
+    if job.embeddings is not None and not (job.embeddings / MANIFEST).is_file():
+        embed_pivots(context, job.teacher.folder, job.tokens, job.embeddings)
+    student = Checkpoint.open(job.init.folder).load().to(context.device)
+    evaluator = Evaluator(job.scoring.collections, job.scoring.metrics, job.scoring.documents, job.teacher.folder)
+    evaluation = evaluator.evaluate(student, ("eval", "test"), context.rank, context.num_workers)
+    if context.leads:
+        write_evaluation(job.undistilled, evaluation)
+    context.report({"stage": "done"})
+
+
+def _build_encoder(context: Context, job: EncoderJob) -> None:
+    tokenizer = job.tokenizer.open()
+    encoder = job.config.build(tokenizer).to(context.device)
+    rows = _train(context, job, encoder) if job.training is not None else []
+    if context.leads:
+        lengths = {"query_length": job.config.query_length, "document_length": job.config.document_length}
+        save(job.folder, encoder, tokenizer, **lengths)
+        write_json(job.folder / "metrics.json", rows)
+        write_json(job.folder / MANIFEST, {"steps": len(rows)})
+    _barrier(context)
+
+
+def _train(context: Context, job: EncoderJob, encoder: TokenEncoder) -> Rows:
+    """Contrastive training of a teacher; the order of the pairs is a pure function of (seed, step)."""
+    training = job.training
+    assert training is not None
+    assert job.pairs is not None
+    queries, documents = Ragged.open(job.pairs, "queries"), Ragged.open(job.pairs, "documents")
+    objective = Relevance(encoder, training.temperature)
+    state = new_state(
+        objective,
+        context.wrap(objective),
+        learning_rate=training.learning_rate,
+        weight_decay=training.weight_decay,
+        warmup=training.warmup,
+        steps=training.steps,
+        clip=training.clip,
+    )
+    restored = context.restore()
+    rows = load_state(restored, state) if restored is not None else []
+    state.forward.train()
+    while state.step < training.steps:
+        chosen = _batch(len(queries), training, state.step)[context.rank :: context.num_workers]
+        ids = [pad_ids([table[int(row)] for row in chosen], encoder.pad) for table in (queries, documents)]
+        rows.append({**train_step(state, *(side.to(context.device) for side in ids)), "step": state.step})
+        if state.step % REPORT_EVERY == 0 and state.step < training.steps:
+            _report(context, state, rows)
+    encoder.eval()
+    return rows
+
+
+def _report(context: Context, state: TrainState, rows: Rows) -> None:
+    context.report(
+        {"stage": "teacher", "step": state.step, **_last(rows)}, lambda folder: save_state(folder, state, rows)
+    )
+
+
+def _last(rows: Rows) -> dict[str, Any]:
+    return {"loss": rows[-1]["loss"], "accuracy": rows[-1]["accuracy"]}
+
+
+def _batch(size: int, training: TeacherTraining, step: int) -> np.ndarray[Any, Any]:
+    """Rows of batch ``step``: epoch by epoch, each in an order of its own."""
+    batches = max(1, size // training.batch_size)
+    epoch, place = divmod(step, batches)
+    order = np.random.default_rng([training.seed, epoch]).permutation(size)
+    return order[place * training.batch_size : (place + 1) * training.batch_size]
+
+
+@torch.inference_mode()
+def embed_pivots(context: Context, teacher: Path, tokens: tuple[Path, ...], folder: Path) -> None:
+    """Write the teacher's vectors (float16) of every pivot sentence in ``tokens``, each sentence once.
+
+    Files: ``hashes.npy`` (sorted digests of the texts) and ``vectors``, a ragged table in their order; the sentences
+    are shared out over the workers and put together by the first.
+    """
+    hashes, places = unique_pivots(tokens)
+    encoder = Checkpoint.open(teacher).load().to(context.device)
+    parts = np.array_split(np.arange(len(hashes)), context.num_workers)
+    mine = [places[index] for index in parts[context.rank]]
+    if context.leads:
+        folder.mkdir(parents=True, exist_ok=True)
+    _barrier(context)
+    with RaggedWriter(folder, f"part{context.rank}", np.float16, (encoder.dim,)) as writer:
+        rows = teacher_rows(tokens, mine)
+        while some := list(islice(rows, SENTENCES_AT_ONCE)):
+            cloud = encode(encoder, Ragged.of([row.tolist() for row in some]))
+            writer.append([vectors[mask].numpy() for vectors, mask in zip(cloud.vectors, cloud.mask, strict=True)])
+    _barrier(context)
+    if context.leads:
+        _put_together(folder, context.num_workers, encoder.dim)
+        np.save(folder / "hashes.npy", hashes)
+        write_json(folder / MANIFEST, {"sentences": len(hashes), "dim": encoder.dim})
+    _barrier(context)
+
+
+def _put_together(folder: Path, num_parts: int, dim: int) -> None:
+    """One table from the workers' parts, by streaming."""
+    with RaggedWriter(folder, "vectors", np.float16, (dim,)) as writer:
+        for part in range(num_parts):
+            table = Ragged.open(folder, f"part{part}")
+            for start in range(0, len(table), SENTENCES_AT_ONCE):
+                writer.append([table[row] for row in range(start, min(start + SENTENCES_AT_ONCE, len(table)))])
+    for path in folder.glob("part*"):
+        path.unlink()
+
+
+def _barrier(context: Context) -> None:
+    if context.num_workers > 1:
+        dist.barrier()

@@ -1,0 +1,88 @@
+"""What a ledger says: the best trial of each target, what is left to do, and the JSON of ``status``."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from optical_ray.ledger import Ledger, Scores, TrialRecord, TrialState
+
+
+@dataclass(frozen=True)
+class Best:
+    """The trial that the eval split chooses for a target; ``test`` is its score on the test split."""
+
+    key: str
+    eval: float
+    test: float
+    is_supervised: bool
+    """Whether the target is among the trial's own sources: supervision, not transfer."""
+
+
+def best_of(ledger: Ledger, metric: str, target: str, *, transfer_only: bool = False) -> Best | None:
+    """The complete trial with the highest eval score; ``transfer_only`` leaves out those that saw the target."""
+    found = []
+    for record in ledger.records:
+        if record.state is not TrialState.COMPLETE:
+            continue
+        supervised = target in record.source_languages
+        scores = ledger.scores(record.key)
+        value = _value(scores, "eval", metric, target)
+        test = _value(scores, "test", metric, target)
+        if value is not None and test is not None and not (transfer_only and supervised):
+            found.append(Best(record.key, value, test, supervised))
+    return max(found, key=lambda best: best.eval, default=None)
+
+
+def objective_of(scores: Scores, metric: str, targets: Iterable[str]) -> float | None:
+    """Mean over the targets of an eval score: what a search maximises; ``None`` where one is missing."""
+    values = [_value(scores, "eval", metric, target) for target in targets]
+    known = [value for value in values if value is not None]
+    return sum(known) / len(known) if known and len(known) == len(values) else None
+
+
+def states(ledger: Ledger) -> dict[str, int]:
+    """Trials by state."""
+    return dict(Counter(record.state.value for record in ledger.records))
+
+
+def seconds_left(ledger: Ledger, num_trials: int, at_once: int) -> float | None:
+    """Estimate from the complete trials of this study; ``None`` before the first."""
+    spent = [record.seconds for record in ledger.records if record.state is TrialState.COMPLETE]
+    if not spent:
+        return None
+    done = sum(record.state.is_finished for record in ledger.records)
+    return max(0, num_trials - done) * (sum(spent) / len(spent)) / max(1, at_once)
+
+
+def status_json(ledger: Ledger) -> dict[str, Any]:
+    """The study as ``status --json`` prints it."""
+    baselines = ledger.baselines()
+    return {
+        "study": ledger.study["name"],
+        "baselines": {name: scores.get("test", {}) for name, scores in baselines.items()},
+        "baselines_eval": {name: scores.get("eval", {}) for name, scores in baselines.items()},
+        "trials": [_trial_json(ledger, record) for record in ledger.records],
+    }
+
+
+def _trial_json(ledger: Ledger, record: TrialRecord) -> dict[str, Any]:
+    scores = ledger.scores(record.key) if record.state is TrialState.COMPLETE else {}
+    return {
+        "key": record.key,
+        "state": record.state.value,
+        "params": dict(record.params),
+        "seed": record.seed,
+        "attempts": record.attempts,
+        "resumed_from": record.resumed_from,
+        "steps": ledger.last_step(record.key),
+        "error": record.error,
+        "eval_scores": scores.get("eval", {}),
+        "scores": scores.get("test", {}),
+    }
+
+
+def _value(scores: Scores, split: str, metric: str, target: str) -> float | None:
+    return scores.get(split, {}).get(metric, {}).get(target)

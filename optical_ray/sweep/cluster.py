@@ -1,0 +1,110 @@
+"""The Ray cluster that a study runs on: what it has, and how many trials fit at once."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import ray
+
+from optical_ray.config.experiment import ComputeConfig
+from optical_ray.training.driver import Workers
+from optical_ray.types import InputError
+
+DRIVER_CPUS = 0.01
+"""What a trial's driver asks for; Ray refuses 0."""
+
+ENVIRONMENT = {
+    "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "0.5",  # a report waits for the controller's next look
+    "RAY_TRAIN_ENABLE_PRINT_PATCH": "0",
+    "TOKENIZERS_PARALLELISM": "false",
+}
+
+
+@dataclass(frozen=True)
+class Capacity:
+    """CPUs and GPUs that trials can have."""
+
+    cpus: float
+    gpus: float
+
+    def at_once(self, compute: ComputeConfig, num_trials: int) -> int:
+        """How many trials run side by side; raises ``InputError`` where not even one fits.
+
+        A trial holds its driver and all its workers at the same time, so no trial can wait for another's workers.
+        """
+        cpus, gpus = compute.num_workers * compute.cpus_per_worker, compute.num_workers * compute.gpus_per_worker
+        for name, need, have in (("CPUs", cpus, self.cpus), ("GPUs", gpus, self.gpus)):
+            if need > have:
+                raise InputError(
+                    f"compute.num_workers: a trial of {compute.num_workers} workers needs {need:g} {name}, "
+                    f"the cluster has {have:g}; lower compute.num_workers or the {name} per worker"
+                )
+        fit = int(self.cpus // cpus)
+        if gpus:
+            fit = min(fit, int(self.gpus // gpus))
+        return max(1, min(fit, num_trials, compute.max_concurrent_trials or fit))
+
+
+def workers_of(compute: ComputeConfig) -> Workers:
+    """The worker group of one trial."""
+    return Workers(
+        compute.num_workers, compute.cpus_per_worker, compute.gpus_per_worker, max_failures=compute.max_attempts - 1
+    )
+
+
+def local_capacity() -> Capacity:
+    """This machine's."""
+    from ray._private.accelerators import get_accelerator_manager_for_resource
+
+    manager = get_accelerator_manager_for_resource("GPU")
+    gpus = manager.get_current_node_num_accelerators() if manager is not None else 0
+    return Capacity(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1, gpus)
+
+
+def is_local(address: str) -> bool:
+    """Whether ``address`` means a cluster of our own: "auto" is RAY_ADDRESS where set, never a stale file's word."""
+    return address == "local" or (address == "auto" and not os.environ.get("RAY_ADDRESS"))
+
+
+@contextmanager
+def cluster(address: str) -> Iterator[Capacity]:
+    """Connect to the cluster at ``address`` ("auto", "local", "host:port"), or start one; let go of it at the end.
+
+    Where this process is connected already, that cluster is used and left alone. Raises ``InputError`` for an address
+    where no cluster answers.
+    """
+    if ray.is_initialized():
+        yield _capacity()
+        return
+    for name, value in {
+        **ENVIRONMENT,
+        "RAY_USAGE_STATS_ENABLED": "0",
+        "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
+    }.items():
+        os.environ.setdefault(name, value)
+    own = local_capacity()
+    try:
+        if is_local(address):
+            # one CPU more than there is: it holds the drivers, which compute nothing
+            ray.init(address="local", num_cpus=int(own.cpus) + 1, log_to_driver=False, logging_level=logging.ERROR)
+        else:
+            where = os.environ["RAY_ADDRESS"] if address == "auto" else address
+            variables = {name: os.environ[name] for name in ENVIRONMENT}
+            ray.init(where, runtime_env={"env_vars": variables}, log_to_driver=False, logging_level=logging.ERROR)
+    except ConnectionError as error:
+        raise InputError(
+            f"--address {address}: no Ray cluster answers there; start one, or use --address local"
+        ) from error
+    try:
+        yield own if is_local(address) else _capacity()
+    finally:
+        ray.shutdown()
+
+
+def _capacity() -> Capacity:
+    resources = ray.cluster_resources()
+    return Capacity(resources.get("CPU", 0) * (1 - DRIVER_CPUS), resources.get("GPU", 0))

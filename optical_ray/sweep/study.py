@@ -1,0 +1,294 @@
+"""Run a study, or go on with it: lease, ledger, searcher, trials, trackers."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from ray import tune
+from ray.tune.schedulers import ASHAScheduler, FIFOScheduler
+
+from optical_ray.config.experiment import Experiment
+from optical_ray.config.key import canonical
+from optical_ray.config.space import Params
+from optical_ray.lease import Lease
+from optical_ray.ledger import VERSION, Ledger, TrialState
+from optical_ray.prepare.study import Prepared, Text, prepare_models, prepare_text
+from optical_ray.storage import read_json, write_json
+from optical_ray.summary import best_of
+from optical_ray.sweep.cluster import DRIVER_CPUS, Capacity, cluster, is_local, local_capacity, workers_of
+from optical_ray.sweep.proposals import Proposals, first_ones, identity, num_configurations
+from optical_ray.sweep.rescore import rescore
+from optical_ray.sweep.search import LedgerCallback, LedgerSearcher, register, runnable, score_of
+from optical_ray.sweep.trial import run_configuration
+from optical_ray.tracking.interface import Tracker
+from optical_ray.training.driver import fit
+from optical_ray.types import InputError
+
+MAY_CHANGE = ("evaluation", "compute", "tracking", "search.num_trials", "search.seeds", "data.collections")
+"""What a later launch of the same study may change (of the collections: more of them)."""
+
+PACKAGES = ("optical-ray", "ray", "torch", "transformers", "POT", "optuna", "mlflow", "pytrec-eval-terrier")
+
+
+@dataclass
+class Progress:
+    """How far a launch is, for whoever watches: ``stage`` in words, ``total`` trials, how many run ``at_once``."""
+
+    stage: str = "starting"
+    ledger: Ledger | None = None
+    total: int = 0
+    at_once: int = 1
+    started: float = field(default_factory=time.time)
+    data: dict[str, Any] = field(default_factory=dict)
+
+    def say(self, stage: str) -> None:
+        """Enter a stage."""
+        self.stage = stage
+
+
+def study_folder(experiment: Experiment, storage: Path) -> Path:
+    """Where the study lies."""
+    return storage / experiment.name
+
+
+def check_storage(storage: str) -> Path:
+    """The storage as a folder that can be written to; raises ``InputError`` where it is none."""
+    if "://" in storage:
+        raise InputError(
+            f"--storage {storage}: must be a folder that all nodes share (local disk, NFS, EFS, Filestore)"
+        )
+    folder = Path(storage).expanduser()
+    existing = next(path for path in (folder, *folder.absolute().parents) if path.exists())
+    if not existing.is_dir() or not os.access(existing, os.W_OK | os.X_OK):
+        raise InputError(f"--storage {storage}: {existing} cannot be written to; choose another folder or its rights")
+    return folder
+
+
+def capacity_before_start(address: str) -> Capacity | None:
+    """What is there before any cluster is asked; ``None`` where only the cluster can tell."""
+    return local_capacity() if is_local(address) else None
+
+
+def run_study(
+    experiment: Experiment,
+    storage: Path,
+    *,
+    address: str,
+    progress: Progress,
+    trackers: Callable[[Path], Sequence[Tracker]] = lambda folder: (),
+    at_end: Callable[[Path], None] = lambda folder: None,
+) -> Ledger:
+    """Run what is left of the study; the same call again goes on where it stood.
+
+    ``trackers`` makes those that follow the study in a folder; ``at_end`` is called on the folder when all is scored.
+    Raises ``InputError`` for what cannot be run, ``LeaseHeld`` where another launcher runs it.
+    """
+    with _open_study(experiment, storage, address, progress) as (folder, text, capacity):
+        at_once = capacity.at_once(experiment.compute, num_configurations(experiment))
+        ledger = progress.ledger = Ledger.open(folder)
+        progress.total, progress.at_once = num_configurations(experiment) * len(experiment.seeds), at_once
+        with _followed(trackers(folder)):
+            prepared = _models(experiment, folder, text, progress)
+            progress.say("distilling")
+            _sweep(experiment, prepared, ledger, at_once)
+            progress.say("scoring what is new")
+            rescore(experiment, prepared, ledger)
+            _keep(experiment, ledger)
+            progress.say("reporting")
+            at_end(folder)
+    return ledger
+
+
+def prepare_study(experiment: Experiment, storage: Path, *, address: str, progress: Progress) -> None:
+    """Make all that trials share, and no trial. Raises as ``run_study`` does."""
+    with _open_study(experiment, storage, address, progress) as (folder, text, _):
+        _models(experiment, folder, text, progress)
+
+
+@contextmanager
+def _open_study(
+    experiment: Experiment, storage: Path, address: str, progress: Progress
+) -> Iterator[tuple[Path, Text, Capacity]]:
+    """Check all that can be checked, then take the study's lease and connect to its cluster."""
+    folder = study_folder(experiment, storage)
+    check_unchanged(experiment, folder)
+    capacity = capacity_before_start(address)
+    if capacity is not None:
+        capacity.at_once(experiment.compute, num_configurations(experiment))
+    text = prepare_text(experiment, storage, progress.say)
+    progress.data = text.report
+    folder.mkdir(parents=True, exist_ok=True)
+    with Lease(folder):
+        progress.say("starting Ray")
+        with cluster(address) as found:
+            found.at_once(experiment.compute, num_configurations(experiment))
+            _describe(experiment, folder, text)
+            yield folder, text, found
+
+
+def check_unchanged(experiment: Experiment, folder: Path) -> None:
+    """Refuse a spec that differs from the study's own in anything but ``MAY_CHANGE``; the first path is named."""
+    path = folder / "study.json"
+    if not path.is_file():
+        return
+    old, new = read_json(path)["experiment"], canonical(experiment)
+    for where, was, now in _differences(old, new):
+        if where.startswith("data.collections.") and was is None:
+            continue
+        if where.startswith("data.collections.") or not any(
+            where == free or where.startswith(free + ".") for free in MAY_CHANGE
+        ):
+            raise InputError(
+                f"{where}: the study {experiment.name!r} was begun with {was!r}, the spec says {now!r}; "
+                "change it back, or give the new study another name"
+            )
+
+
+def _differences(old: Any, new: Any, where: str = "") -> Iterator[tuple[str, Any, Any]]:
+    if isinstance(old, dict) and isinstance(new, dict):
+        for key in dict.fromkeys([*old, *new]):
+            yield from _differences(old.get(key), new.get(key), f"{where}.{key}" if where else key)
+    elif old != new:
+        yield where, old, new
+
+
+def _describe(experiment: Experiment, folder: Path, text: Text) -> None:
+    """Write ``study.json``: the resolved spec and what it stands on."""
+    path = folder / "study.json"
+    created = read_json(path)["created"] if path.is_file() else time.time()
+    content = {
+        "version": VERSION,
+        "name": experiment.name,
+        "created": created,
+        "experiment": canonical(experiment),
+        "targets": list(experiment.targets),
+        "digests": text.digests,
+        "licences": text.licences,
+        "data": text.report,
+        "versions": {package: version(package) for package in PACKAGES},
+    }
+    if experiment.search.mode == "estimate":
+        content["design"] = {"configurations": first_ones(experiment)}
+    write_json(path, content)
+
+
+def _models(experiment: Experiment, folder: Path, text: Text, progress: Progress) -> Prepared:
+    workers = workers_of(experiment.compute)
+
+    def run(loop: Any, job: Any, name: str) -> None:
+        fit(loop, job, name=name, folder=folder / "train", workers=workers)
+        shutil.rmtree(folder / "train" / name, ignore_errors=True)
+
+    return prepare_models(experiment, folder, text, run, progress.say)
+
+
+def _sweep(experiment: Experiment, prepared: Prepared, ledger: Ledger, at_once: int) -> None:
+    """Run every configuration that the budget still has."""
+    unfinished, known = _configurations(experiment, prepared, ledger)
+    left = num_configurations(experiment) - len(known)
+    proposals = Proposals(experiment, left, [*unfinished, *first_ones(experiment)], known=len(known))
+    for params, score in known:
+        proposals.learn(params, score)
+    if left <= 0:
+        return
+    launch = folder_for_launch(ledger.folder)
+    tuner = tune.Tuner(
+        tune.with_resources(
+            tune.with_parameters(
+                run_configuration,
+                train_folder=(ledger.folder / "train").resolve(),
+                workers=workers_of(experiment.compute),
+            ),
+            {"CPU": DRIVER_CPUS},
+        ),
+        tune_config=tune.TuneConfig(
+            search_alg=LedgerSearcher(experiment, prepared, ledger, proposals),
+            scheduler=_scheduler(experiment),
+            num_samples=left,
+            max_concurrent_trials=at_once,
+        ),
+        run_config=tune.RunConfig(
+            name=launch.name,
+            storage_path=str(launch.parent.resolve()),
+            callbacks=[
+                LedgerCallback(ledger, experiment.compute.max_attempts, lambda key: _clear(experiment, ledger, key))
+            ],
+            failure_config=tune.FailureConfig(max_failures=experiment.compute.max_attempts - 1),
+            verbose=0,
+        ),
+    )
+    try:
+        tuner.fit()
+    finally:
+        shutil.rmtree(launch, ignore_errors=True)
+
+
+def folder_for_launch(study: Path) -> Path:
+    """Ray Tune's own files of one launch; nothing of them is needed afterwards."""
+    return study / "tune" / time.strftime("%Y%m%d-%H%M%S")
+
+
+def _configurations(
+    experiment: Experiment, prepared: Prepared, ledger: Ledger
+) -> tuple[list[Params], list[tuple[Params, float | None]]]:
+    """The ledger's configurations: those with a trial left to run (or a seed that was added), and the finished ones."""
+    unfinished: list[Params] = []
+    finished: list[tuple[Params, float | None]] = []
+    for params in {identity(record.params): dict(record.params) for record in ledger.records}.values():
+        keys = register(experiment, prepared, ledger, params)
+        if any(runnable(ledger, key, experiment.compute.max_attempts) for key in keys):
+            unfinished.append(params)
+        else:
+            finished.append((params, score_of(experiment, ledger, keys)))
+    return unfinished, finished
+
+
+def _scheduler(experiment: Experiment) -> FIFOScheduler:
+    asha = experiment.search.scheduler
+    if asha is None:
+        return FIFOScheduler()
+    return ASHAScheduler(
+        time_attr="step",
+        metric="objective",
+        mode="max",
+        grace_period=asha.grace,
+        reduction_factor=asha.reduction_factor,
+        max_t=experiment.trial.optimizer.steps + 1,  # at max_t itself a trial would be stopped before its last report
+    )
+
+
+def _clear(experiment: Experiment, ledger: Ledger, key: str) -> None:
+    """A complete trial needs its training state no more."""
+    shutil.rmtree(ledger.folder / "train" / key, ignore_errors=True)
+    _keep(experiment, ledger)
+
+
+def _keep(experiment: Experiment, ledger: Ledger) -> None:
+    """Where only the best students stay, remove the weights of those that are best for no target."""
+    if experiment.compute.keep != "best":
+        return
+    best = {best_of(ledger, experiment.search.objective, target) for target in experiment.targets}
+    kept = {one.key for one in best if one is not None}
+    for record in ledger.records:
+        if record.state is TrialState.COMPLETE and record.key not in kept:
+            shutil.rmtree(ledger.trial_folder(record.key) / "student", ignore_errors=True)
+
+
+@contextmanager
+def _followed(trackers: Sequence[Tracker]) -> Iterator[None]:
+    """Let trackers follow the ledger while the block runs."""
+    for tracker in trackers:
+        tracker.sync()
+    try:
+        yield
+    finally:
+        for tracker in trackers:
+            tracker.close(timeout=60)

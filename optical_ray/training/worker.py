@@ -1,0 +1,63 @@
+"""A loop inside one worker of Ray Train's group."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import ray.train
+import ray.train.torch
+import torch
+from torch import nn
+
+from optical_ray.training.context import Context
+
+
+class RayContext(Context):
+    """The worker's rank, device and reporting as Ray Train gives them."""
+
+    def __init__(self) -> None:
+        context = ray.train.get_context()
+        self.rank = context.get_world_rank()
+        self.num_workers = context.get_world_size()
+        self.device = ray.train.torch.get_device()
+        self._attempt = uuid4().hex[:12]
+
+    def wrap(self, module: nn.Module) -> nn.Module:
+        """``module`` on this worker's device, under DistributedDataParallel where there are several."""
+        wrapped: nn.Module = ray.train.torch.prepare_model(
+            module, parallel_strategy_kwargs={"broadcast_buffers": False}
+        )
+        return wrapped
+
+    def restore(self) -> Path | None:
+        """The last checkpoint of this run, on the storage that all nodes share."""
+        checkpoint = ray.train.get_checkpoint()
+        return None if checkpoint is None else Path(checkpoint.path)
+
+    def report(self, metrics: dict[str, Any], write: Callable[[Path], None] | None = None) -> None:
+        """Report to Ray Train; ``attempt`` tells one start of the worker group from the next."""
+        metrics = {**metrics, "attempt": self._attempt}
+        if write is None or not self.leads:
+            ray.train.report(metrics)
+            return
+        with tempfile.TemporaryDirectory() as folder:
+            write(Path(folder))
+            ray.train.report(metrics, checkpoint=ray.train.Checkpoint.from_directory(folder))
+
+
+def run(config: dict[str, Any]) -> None:
+    """Ray Train's entry: call ``config["loop"](context, config["job"])``.
+
+    A loss that is not finite is reported as ``failed`` and not raised: another attempt would only repeat it.
+    """
+    torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", "1")))
+    context = RayContext()
+    try:
+        config["loop"](context, config["job"])
+    except FloatingPointError as error:
+        context.report({"failed": str(error)})
