@@ -19,6 +19,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from optical_ray.analysis.study import ENGLISH_ONLY, Panel, Study, System
 from optical_ray.ledger import VERSION, Ledger, TrialState
 from optical_ray.storage import write_json
 
@@ -81,6 +82,39 @@ def scores(planted: Planted, split: int, seed: int) -> tuple[dict[str, np.ndarra
         curve = np.asarray(planted.epsilon_gains)[None, :, None, None]
         systems[target] = base[target] + gains[:, None, None, None] + curve + luck[..., None] + own + noise
     return base, systems
+
+
+def plant(planted: Planted, *, seed: int = 0, mode: str = "estimate") -> Study:
+    """The study as ``load_study`` would give it, without files: for many simulated studies."""
+    splits = {"eval": scores(planted, 0, seed), "test": scores(planted, 1, seed)}
+    systems, places = [], []
+    for (row, sources), (column, epsilon) in itertools.product(
+        enumerate(planted.source_sets), enumerate(planted.epsilons)
+    ):
+        params = {"data.source_languages": "+".join(sources), "loss.sinkhorn.epsilon": epsilon}
+        keys = tuple(f"{row:04x}{column:04x}{replicate:04x}" for replicate in range(planted.num_seeds))
+        systems.append(System(sources, "", params, keys))
+        places.append((row, column))
+    rows, columns = (np.array(part) for part in zip(*places, strict=True))
+    topics = tuple(str(index) for index in range(planted.num_topics))
+    panels = {
+        (split, target): Panel(topics, values[target][rows, columns], {ENGLISH_ONLY: base[target]})
+        for split, (base, values) in splits.items()
+        for target in planted.targets
+    }
+    about = study_json("planted", planted, mode)
+    return Study(
+        Path("planted"),
+        "AP",
+        planted.targets,
+        tuple(range(planted.num_seeds)),
+        tuple(systems),
+        panels,
+        (),
+        about,
+        {},
+        (),
+    )
 
 
 def write_study(

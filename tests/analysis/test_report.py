@@ -1,13 +1,17 @@
 from __future__ import annotations
 
+import json
 import re
 from html.parser import HTMLParser
 from pathlib import Path
 
+import plotly.graph_objects as graph_objects
 import pyarrow.parquet as pq
 import pytest
 
-from optical_ray.analysis import heatmap_png, write_report
+from optical_ray.analysis import ReportResult, heatmap_png, write_report
+from optical_ray.storage import write_json
+from optical_ray.types import InputError
 
 REMOTE = re.compile(r'<(script|img|link|iframe)[^>]+(src|href)="?(https?:)?//[^" >]+')
 VOID = {"meta", "link", "br", "img", "input", "hr"}
@@ -30,12 +34,14 @@ class Balance(HTMLParser):
             self.wrong.append(tag)
 
 
-@pytest.mark.parametrize("kind", ["lattice", "quick"])
-def test_the_page_stands_alone(kind: str, request: pytest.FixtureRequest) -> None:
-    folder: Path = request.getfixturevalue(kind)
-    result = write_report(folder)
+KINDS = pytest.mark.parametrize("kind", ["lattice", "quick"])
+
+
+@KINDS
+def test_the_page_stands_alone(kind: str, reports: dict[str, ReportResult]) -> None:
+    result = reports[kind]
     page = result.page.read_text(encoding="utf-8")
-    assert result.page == folder / "report" / "index.html"
+    assert result.page.parts[-3:] == (kind, "report", "index.html")
     assert not REMOTE.search(page)
     assert "Holm" in page
     assert "conditional on the trained seeds and the shared teacher" in page
@@ -44,12 +50,12 @@ def test_the_page_stands_alone(kind: str, request: pytest.FixtureRequest) -> Non
     balance.feed(page)
     assert not balance.wrong
     assert not balance.open
-    assert str(folder) not in page
+    assert str(result.page.parent) not in page
 
 
-@pytest.mark.parametrize("kind", ["lattice", "quick"])
-def test_a_line_per_target_starts_with_it(kind: str, request: pytest.FixtureRequest) -> None:
-    lines = write_report(request.getfixturevalue(kind)).headlines
+@KINDS
+def test_a_line_per_target_starts_with_it(kind: str, reports: dict[str, ReportResult]) -> None:
+    lines = reports[kind].headlines
     for target in ("sw", "mr", "yo"):
         own = [line for line in lines if line.startswith(f"{target}: ")]
         assert own
@@ -59,30 +65,57 @@ def test_a_line_per_target_starts_with_it(kind: str, request: pytest.FixtureRequ
     assert "once mr itself is left out" in supervised[1]
 
 
-def test_one_seed_claims_nothing_across_seeds(quick: Path) -> None:
-    result = write_report(quick)
+def test_one_seed_claims_nothing_across_seeds(reports: dict[str, ReportResult]) -> None:
+    result = reports["quick"]
     assert all("1 seed: no claim across seeds" in line for line in result.headlines)
     assert not any("over topics and seeds" in line for line in result.headlines)
     assert any("One seed" in item for item in result.missing)
 
 
-def test_every_table_lies_beside_the_page(lattice: Path) -> None:
-    result = write_report(lattice)
+def test_every_table_lies_beside_the_page(reports: dict[str, ReportResult]) -> None:
+    result = reports["lattice"]
     folder = result.page.parent
     page = result.page.read_text(encoding="utf-8")
     for name in re.findall(r'class="file" href="([^"]+)"', page):
         assert (folder / name).is_file(), name
     for path in folder.glob("*.parquet"):
-        rows = pq.read_table(path).num_rows
-        assert rows
+        assert pq.read_table(path).num_rows
     assert (folder / "matrix.tex").read_text(encoding="utf-8").count(r"\toprule") == 1
 
 
-def test_a_second_report_is_the_same(lattice: Path) -> None:
-    first = write_report(lattice).page.read_bytes()
-    assert write_report(lattice).page.read_bytes() == first
+@KINDS
+def test_figures_are_valid_plotly(kind: str, reports: dict[str, ReportResult]) -> None:
+    page = reports[kind].page.read_text(encoding="utf-8")
+    found = re.search(r'id="figures">(.*?)</script>', page, re.DOTALL)
+    assert found
+    for name, spec in json.loads(found[1]).items():
+        assert f'data-figure="{name}"' in page
+        text = json.dumps(spec).replace('"@ink"', '"black"')
+        graph_objects.Figure(json.loads(text))
 
 
-def test_heatmap_png(lattice: Path, tmp_path: Path) -> None:
-    heatmap_png(lattice, tmp_path / "deep" / "map.png", "AP")
+def test_a_second_report_is_the_same(reports: dict[str, ReportResult]) -> None:
+    page = reports["quick"].page
+    first = page.read_bytes()
+    write_report(page.parent.parent)
+    assert page.read_bytes() == first
+
+
+def test_heatmap_png(quick: Path, tmp_path: Path) -> None:
+    heatmap_png(quick, tmp_path / "deep" / "map.png", "AP")
     assert (tmp_path / "deep" / "map.png").read_bytes().startswith(b"\x89PNG")
+    with pytest.raises(InputError, match="no rows of nDCG@20"):
+        heatmap_png(quick, tmp_path / "map.png", "nDCG@20")
+
+
+def test_what_others_left_is_shown(quick: Path) -> None:
+    write_json(quick / "overlap.json", {"hi": {"mr": 0.4, "sw": 0.0}})
+    (quick / "alignment").mkdir()
+    sample = {"language": "mr", "pivot_tokens": ["a", "b"], "tokens": ["x"], "plan": [[0.7, 0.3]], "epsilon": 0.1}
+    write_json(quick / "alignment" / "mr-0.json", sample)
+    write_json(quick / "alignment" / "of-another-layout.json", {"rows": []})
+    write_json(quick / "baselines" / "undistilled" / "language_mix.json", {"mr": {"en": 1.0}})
+    page = write_report(quick).page.read_text(encoding="utf-8")
+    assert "Alignment mr-0" in page
+    assert "Languages retrieved" in page
+    assert "Subword overlap" in page
