@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import zip_longest
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -20,6 +20,7 @@ Layout = Literal["moses", "tsv", "jsonl", "parquet"]
 SUFFIXES: dict[str, Layout] = {".tsv": "tsv", ".txt": "tsv", ".jsonl": "jsonl", ".json": "jsonl", ".parquet": "parquet"}
 LANGUAGE_CODE = re.compile(r"[A-Za-z]{2,3}([_-][A-Za-z]{2,4})?")
 SHORT_CODE = re.compile(r"[a-z]{2}([_-][A-Za-z]{2,4})?")  # a bare name of three letters may be any word: web.tsv
+WHICH_LANGUAGE = "which language is this? Give `language`, a language column, or name the file like web.en-sw.tsv"
 ABOUT_THE_PAIR = ("id", "score", "language", "pivot", "foreign")
 
 
@@ -35,8 +36,7 @@ class Portion:
     language: str | None
 
 
-@dataclass(frozen=True)
-class Row:
+class Row(NamedTuple):
     """A pair and the language of its foreign side ("" for an empty line in a file of several languages)."""
 
     language: str
@@ -119,18 +119,25 @@ def _read_moses(portion: Portion) -> Iterator[Row]:
 
 def _read_tsv(portion: Portion, columns: tuple[str, ...] | None) -> Iterator[Row]:
     file = portion.files[0]
+    place: dict[str, int] = {}
     for number, line in read_lines(file):
-        where = f"{file.name}:{number}"
-        if not line.strip():
+        if not line or line.isspace():
             yield Row(portion.language or "", Pair("", ""))
             continue
         cells = line.split("\t")
         if columns is None:
-            columns = _columns_of(cells, where)
+            columns = _columns_of(cells, f"{file.name}:{number}")
+        if not place:
+            place = {name: index for index, name in enumerate(columns)}
         if len(cells) != len(columns):
-            raise InputError(f"{where}: got {len(cells)} columns, expected {len(columns)} ({', '.join(columns)})")
-        record: dict[str, Any] = dict(zip(columns, cells, strict=True))
-        yield _row(record, record["pivot"], record["foreign"], portion, where)
+            expected = f"{len(columns)} ({', '.join(columns)})"
+            raise InputError(f"{file.name}:{number}: got {len(cells)} columns, expected {expected}")
+        language = cells[place["language"]] if "language" in place else portion.language
+        if not language:
+            raise InputError(f"{file.name}:{number}: {WHICH_LANGUAGE}")
+        pair_id = cells[place["id"]] if "id" in place else None
+        score = _score(cells[place["score"]], f"{file.name}:{number}") if "score" in place else None
+        yield Row(language, Pair(cells[place["pivot"]], cells[place["foreign"]], pair_id, score))
 
 
 def _columns_of(cells: list[str], where: str) -> tuple[str, ...]:
@@ -174,9 +181,7 @@ def _rows_of(record: dict[str, Any], portion: Portion, number: int, pivot: str) 
 def _row(record: dict[str, Any], pivot: Any, foreign: Any, portion: Portion, where: str) -> Row:
     language = record.get("language", portion.language)
     if not language:
-        raise InputError(
-            f"{where}: which language is this? Give `language`, a language column, or name the file like web.en-sw.tsv"
-        )
+        raise InputError(f"{where}: {WHICH_LANGUAGE}")
     pair_id = text_of(record["id"], where, "id") if record.get("id") is not None else None
     score = _score(record["score"], where) if record.get("score") is not None else None
     first, second = ("" if side is None else side for side in (pivot, foreign))

@@ -89,6 +89,11 @@ class PairFilter:
             keys = list(zip(*texts, strict=True)) if self.duplicates == "side" else [texts]
             hashes = [np.fromiter(map(hash, key), np.int64, len(block)) for key in keys]
             repeated = np.logical_or.reduce([seen.contains(h) for seen, h in zip(sides, hashes, strict=True)])
+            if not repeated.any() and all(len(np.unique(h)) == len(h) for h in hashes):
+                for seen, h in zip(sides, hashes, strict=True):
+                    seen.add(h)
+                yield from block
+                continue
             fresh: list[set[int]] = [set() for _ in sides]
             for pair, old, *key in zip(block, repeated.tolist(), *(h.tolist() for h in hashes), strict=True):
                 if old or any(k in new for k, new in zip(key, fresh, strict=True)):

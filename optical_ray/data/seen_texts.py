@@ -20,10 +20,12 @@ class SeenTexts:
 
     def contains(self, hashes: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
         """Say for each of ``hashes`` whether it was added before."""
+        order = np.argsort(hashes)
+        asked = hashes[order]  # in order, so that the search walks through memory forwards
         found = np.zeros(len(hashes), dtype=np.bool_)
         for run in self._runs:
-            position = np.minimum(np.searchsorted(run, hashes), len(run) - 1)
-            found |= run[position] == hashes
+            position = np.minimum(np.searchsorted(run, asked), len(run) - 1)
+            found[order] |= run[position] == asked
         return found
 
     def add(self, hashes: npt.NDArray[np.int64]) -> None:

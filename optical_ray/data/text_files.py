@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from typing import Any
 
 from optical_ray.data.input_files import UNREADABLE, InputFile
 from optical_ray.types import InputError
 
+HALF_CHARACTER = re.compile("[\ud800-\udfff]")  # JSON can spell half of a surrogate pair
 BYTE_ORDER_MARK = "\ufeff"
 
 
@@ -76,7 +78,7 @@ def parse_object(text: str, where: str) -> dict[str, Any]:
 def text_of(value: Any, where: str, field: str) -> str:
     """Return ``value`` as a text, numbers as they are written; raises ``InputError`` for anything else."""
     if isinstance(value, str):
-        if any("\ud800" <= character <= "\udfff" for character in value):
+        if HALF_CHARACTER.search(value):
             raise InputError(f"{where}: {field} holds half of a surrogate pair, which is no character")
         return value
     if isinstance(value, int) and not isinstance(value, bool):
