@@ -27,12 +27,10 @@ from optical_ray.data.utterances import (
 )
 from optical_ray.types import Collection, InputError, RelevancePair
 
-TRAIN = "train"
-
 
 @dataclass(frozen=True, kw_only=True)
 class UtteranceBitext(BitextDataset):
-    """Pairs of the training utterances that two languages share by id; any language can be the pivot.
+    """Pairs of the utterances of ``partition`` that two languages share by id; any language can be the pivot.
 
     ``parallel_languages``: only utterances that all of these have, in every language, so that content and amount are
     the same. ``limits`` simulates low-resource languages, e.g. ``{th: 100}``: the first by a hash of the id, so that a
@@ -42,6 +40,7 @@ class UtteranceBitext(BitextDataset):
     kind: str = ""
     root: str
     pivot: str = "en"
+    partition: str = "train"
     parallel_languages: tuple[str, ...] = ()
     limits: dict[str, int] = field(default_factory=dict, hash=False)
 
@@ -56,9 +55,9 @@ class UtteranceBitext(BitextDataset):
         """The files."""
 
     def languages(self) -> tuple[str, ...]:
-        """The languages that have training utterances, sorted."""
+        """The languages that have the partition, sorted."""
         there = self.source().partitions()
-        return tuple(sorted(k for k, parts in there.items() if TRAIN in parts and self.limits.get(k) != 0))
+        return tuple(sorted(k for k, parts in there.items() if self.partition in parts and self.limits.get(k) != 0))
 
     def batches(self, language: str, counts: Counts) -> Iterator[pa.RecordBatch]:
         """Yield the pairs in the order of the pivot's file."""
@@ -84,19 +83,12 @@ class UtteranceBitext(BitextDataset):
                 counts.drop("empty")
 
     def _texts(self, source: UtteranceSource, language: str) -> dict[str, str]:
-        source.require(language, TRAIN)
-        return {utterance.utterance_id: utterance.text for utterance in source.read(language, TRAIN)}
+        source.require(language, self.partition)
+        return {utterance.utterance_id: utterance.text for utterance in source.read(language, self.partition)}
 
     def fingerprint(self) -> str:
-        """A digest of the files and of what chooses the pairs."""
-        settings = {
-            "kind": self.kind,
-            "role": "bitext",
-            "pivot": self.pivot,
-            "parallel_languages": sorted(set(self.parallel_languages)),
-            "limits": self.limits,
-        }
-        return fingerprint(settings, self.source().digests())
+        """A digest of the files and of every setting but the root and the licence."""
+        return fingerprint(_settings(self, "bitext"), self.source().digests())
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -194,18 +186,18 @@ class UtteranceCollection(CollectionDataset):
         return list(source.read(language, partition))
 
     def fingerprint(self) -> str:
-        """A digest of the files and of every setting but the root."""
-        settings = {name: getattr(self, name) for name in self.__dataclass_fields__ if name != "root"}
-        return fingerprint({**settings, "role": "collection"}, self.source().digests())
+        """A digest of the files and of every setting but the root and the licence."""
+        return fingerprint(_settings(self, "collection"), self.source().digests())
 
 
 @dataclass(frozen=True, kw_only=True)
 class UtteranceRelevance(RelevanceDataset):
-    """Training utterances of the pivot, each with another one of its intent as the document that answers it."""
+    """Utterances of the pivot, each with another one of its intent as the document that answers it."""
 
     kind: str = ""
     root: str
     pivot: str = "en"
+    partition: str = "train"
 
     __pydantic_config__: ClassVar[dict[str, Any]] = {"extra": "forbid"}
 
@@ -215,9 +207,14 @@ class UtteranceRelevance(RelevanceDataset):
 
     def pairs(self) -> Iterator[RelevancePair]:
         """Yield the pairs in the order of the file; repeated texts and intents with one utterance give none."""
-        self.source().require(self.pivot, TRAIN)
-        return intent_pairs(without_repeats(self.source().read(self.pivot, TRAIN), {}, "utterances"))
+        self.source().require(self.pivot, self.partition)
+        return intent_pairs(without_repeats(self.source().read(self.pivot, self.partition), {}, "utterances"))
 
     def fingerprint(self) -> str:
-        """A digest of the files and the pivot."""
-        return fingerprint({"kind": self.kind, "role": "relevance", "pivot": self.pivot}, self.source().digests())
+        """A digest of the files and of every setting but the root and the licence."""
+        return fingerprint(_settings(self, "relevance"), self.source().digests())
+
+
+def _settings(dataset: UtteranceBitext | UtteranceCollection | UtteranceRelevance, role: str) -> dict[str, Any]:
+    names = (name for name in dataset.__dataclass_fields__ if name not in ("root", "licence"))
+    return {"role": role, **{name: getattr(dataset, name) for name in names}}

@@ -75,6 +75,17 @@ def massive(root: Path) -> dict[str, Any]:
     return {"root": str(root)}
 
 
+def parallel_table(root: Path) -> dict[str, Any]:
+    for partition in ("train", "dev", "test"):
+        rows = (
+            (f"{partition}{i}", f"topic {i % 3}", *(f"{SENTENCES[k][i % 3]} {partition} {i}" for k in ("en", "sw")))
+            for i in range(9)
+        )
+        lines = ["\t".join(row) for row in (("key", "topic", "en", "sw"), *rows)]
+        (root / f"{partition}.tsv").write_text("\n".join(lines) + "\n")
+    return {"root": str(root)}
+
+
 def beir(root: Path) -> dict[str, Any]:
     def lines(name: str, language: str) -> None:
         records = ({"_id": f"{i}", "title": "", "text": f"{SENTENCES[language][i % 3]} {i}"} for i in range(20))
@@ -143,6 +154,7 @@ SAMPLES: dict[str, Callable[[Path], dict[str, Any]]] = {
     "bitext-massive": massive,
     "bitext-msmarco": lambda root: {**msmarco(root), "files": {"en": "collection.tsv", "sw": "sw.tsv"}},
     "bitext-mtop": mtop,
+    "bitext-parallel_table": parallel_table,
     "bitext-parallel_text": parallel_text,
     "bitext-udhr": lambda root: {},
     "bitext-ui_messages": lambda root: {},
@@ -153,12 +165,14 @@ SAMPLES: dict[str, Callable[[Path], dict[str, Any]]] = {
     "collection-massive": lambda root: {**massive(root), "language": "sw"},
     "collection-msmarco": lambda root: {**msmarco(root), "language": "sw"},
     "collection-mtop": lambda root: {**mtop(root), "language": "sw"},
+    "collection-parallel_table": lambda root: {**parallel_table(root), "language": "sw"},
     "collection-trec": trec,
     "relevance-cldr_annotations": lambda root: {},
     "relevance-beir": beir,
     "relevance-massive": massive,
     "relevance-msmarco": msmarco,
     "relevance-mtop": mtop,
+    "relevance-parallel_table": parallel_table,
 }
 """For each member the options of a small sample, which is written below the given folder."""
 

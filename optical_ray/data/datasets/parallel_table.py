@@ -1,0 +1,150 @@
+"""Multi-parallel tables: a TSV whose header names the columns, one of them a language each (SIB-200, NTREX, FLORES)."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+
+from optical_ray.data.input_files import InputFile, find_files
+from optical_ray.data.text_files import read_lines
+from optical_ray.data.utterance_datasets import UtteranceBitext, UtteranceCollection, UtteranceRelevance
+from optical_ray.data.utterances import Utterance, UtteranceSource
+from optical_ray.types import InputError
+
+SUFFIX = ".tsv"
+ESCAPE = re.compile(r"\\(.)")
+ESCAPED = {"t": "\t", "n": "\n", "r": "\r"}
+
+
+@dataclass(frozen=True)
+class TableFiles(UtteranceSource):
+    """``<partition>.tsv`` (or one file): a column of ids, one of labels, and a column of text for each language."""
+
+    root: str
+    columns: tuple[tuple[str, str], ...]
+    key: str
+    label: str
+    escapes: bool
+
+    def __str__(self) -> str:
+        return self.root
+
+    def partitions(self) -> dict[str, list[str]]:
+        """Language -> partitions whose table has its column."""
+        found: dict[str, list[str]] = {}
+        for partition, file in self._files().items():
+            for language in self._languages(self._header(file)):
+                found.setdefault(language, []).append(partition)
+        return dict(sorted(found.items()))
+
+    def read(self, language: str, partition: str) -> Sequence[Utterance]:
+        """The rows that have text in ``language``."""
+        file = self._files()[partition]
+        header = self._header(file)
+        text = header.index(self._languages(header)[language])
+        key, label = header.index(self.key), header.index(self.label) if self.label in header else None
+        rows: dict[str, Utterance] = {}
+        for number, line in read_lines(file):
+            cells = line.split("\t")
+            if number == 1 or not line.strip():
+                continue
+            if len(cells) != len(header):
+                raise InputError(f"{file.name}:{number}: got {len(cells)} columns, expected {len(header)} as in line 1")
+            if cells[key] in rows:
+                raise InputError(
+                    f"{file.name}:{number}: {self.key} {cells[key]!r} occurs a second time; must be unique"
+                )
+            if cells[text].strip():
+                topic = "" if label is None else cells[label]
+                rows[cells[key]] = Utterance(cells[key], self._unescaped(cells[text]).strip(), topic, ())
+        return list(rows.values())
+
+    def digests(self) -> list[str]:
+        """Partition and digest of each file."""
+        return [f"{partition} {file.digest()}" for partition, file in self._files().items()]
+
+    def _unescaped(self, text: str) -> str:
+        return ESCAPE.sub(lambda match: ESCAPED.get(match[1], match[1]), text) if self.escapes else text
+
+    def _header(self, file: InputFile) -> list[str]:
+        header = next(line for _, line in read_lines(file)).split("\t")
+        if self.key not in header:
+            raise InputError(
+                f"{file.name}:1: no column {self.key!r} in the header (has: {', '.join(header)}); set `key`"
+            )
+        if len(set(header)) < len(header):
+            raise InputError(f"{file.name}:1: a column name occurs twice in the header ({', '.join(header)})")
+        return header
+
+    def _languages(self, header: Sequence[str]) -> dict[str, str]:
+        if not self.columns:
+            return {name: name for name in header if name not in (self.key, self.label)}
+        return {language: column for language, column in self.columns if column in header}
+
+    def _files(self) -> dict[str, InputFile]:
+        files = [file for file in find_files(self.root) if file.base.endswith(SUFFIX)]
+        if not files:
+            raise InputError(f"{self.root}: no table here; expected files such as train.tsv (also .gz, .xz, .zst)")
+        return {file.base.removesuffix(SUFFIX): file for file in files}
+
+
+def _source(
+    dataset: ParallelTableBitext | ParallelTableCollection | ParallelTableRelevance,
+) -> TableFiles:
+    columns: Mapping[str, str] = dataset.columns
+    return TableFiles(dataset.root, tuple(sorted(columns.items())), dataset.key, dataset.label, dataset.escapes)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ParallelTableBitext(UtteranceBitext):
+    """Rows of ``<partition>.tsv`` as pairs; ``columns`` maps languages to column names, e.g. ``{sw: swh_Latn}``.
+
+    Without ``columns`` every column but ``key`` and ``label`` is a language under its own name. ``escapes`` reads a
+    backslash before a character as that character (before t, n, r: a tab or line end).
+    """
+
+    kind: Literal["parallel_table"] = "parallel_table"
+    columns: dict[str, str] = field(default_factory=dict, hash=False)
+    key: str = "key"
+    label: str = "topic"
+    escapes: bool = False
+    licence: str = "not stated"
+
+    def source(self) -> TableFiles:
+        """The files."""
+        return _source(self)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ParallelTableCollection(UtteranceCollection):
+    """Rows as topics and documents; task ``intent`` is the same label (SIB-200's topic), ``parallel`` the same row."""
+
+    kind: Literal["parallel_table"] = "parallel_table"
+    columns: dict[str, str] = field(default_factory=dict, hash=False)
+    key: str = "key"
+    label: str = "topic"
+    escapes: bool = False
+    licence: str = "not stated"
+    eval_partition: str = "dev"
+
+    def source(self) -> TableFiles:
+        """The files."""
+        return _source(self)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ParallelTableRelevance(UtteranceRelevance):
+    """Rows of the pivot, each with another row of its label."""
+
+    kind: Literal["parallel_table"] = "parallel_table"
+    columns: dict[str, str] = field(default_factory=dict, hash=False)
+    key: str = "key"
+    label: str = "topic"
+    escapes: bool = False
+    licence: str = "not stated"
+
+    def source(self) -> TableFiles:
+        """The files."""
+        return _source(self)

@@ -1,0 +1,92 @@
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from optical_ray.data.datasets.parallel_table import (
+    ParallelTableBitext,
+    ParallelTableCollection,
+    ParallelTableRelevance,
+)
+from optical_ray.data.interface import Counts
+from optical_ray.types import InputError
+
+HEADER = "index_id\tcategory\teng_Latn\tswh_Latn\tsom_Latn"
+OPTIONS: dict[str, Any] = {
+    "key": "index_id",
+    "label": "category",
+    "columns": {"en": "eng_Latn", "sw": "swh_Latn", "so": "som_Latn"},
+}
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    for partition in ("train", "dev", "test"):
+        rows = [f"{partition}{i}\ttopic{i % 3}\t{partition} text {i}\tmatini {partition} {i}\t" for i in range(12)]
+        rows[5] += 'qoraal \\"5\\"'
+        (tmp_path / f"{partition}.tsv").write_text("\n".join([HEADER, *rows]) + "\n")
+    return tmp_path
+
+
+def rows_of(dataset: ParallelTableBitext, language: str) -> list[dict[str, str]]:
+    return [row for batch in dataset.batches(language, Counts()) for row in batch.to_pylist()]
+
+
+def test_columns_are_languages(folder: Path) -> None:
+    bitext = ParallelTableBitext(root=str(folder), **OPTIONS)
+    assert bitext.languages() == ("en", "so", "sw")
+    assert rows_of(bitext, "sw")[7] == {"id": "train7", "pivot": "train text 7", "foreign": "matini train 7"}
+    assert [row["foreign"] for row in rows_of(bitext, "so")] == ['qoraal \\"5\\"']
+    read = ParallelTableBitext(root=str(folder), escapes=True, **OPTIONS)
+    assert [row["foreign"] for row in rows_of(read, "so")] == ['qoraal "5"']
+    assert read.fingerprint() != bitext.fingerprint()
+    plain = ParallelTableBitext(root=str(folder), key="index_id", label="category", partition="dev", pivot="eng_Latn")
+    assert plain.languages() == ("eng_Latn", "som_Latn", "swh_Latn")
+    assert rows_of(plain, "swh_Latn")[0]["id"] == "dev0"
+
+
+def test_one_file_is_one_partition(folder: Path) -> None:
+    bitext = ParallelTableBitext(root=str(folder / "dev.tsv"), partition="dev", **OPTIONS)
+    assert len(rows_of(bitext, "sw")) == 12
+    with pytest.raises(InputError, match=r"'sw' has no pairs"):
+        rows_of(ParallelTableBitext(root=str(folder / "dev.tsv"), **OPTIONS), "sw")
+
+
+def test_the_label_is_the_intent(folder: Path) -> None:
+    collection = ParallelTableCollection(root=str(folder), language="sw", **OPTIONS).load("test")
+    assert collection.qrels.grades["test4"] == dict.fromkeys(("test1", "test4", "test7", "test10"), 1)
+    apart = ParallelTableCollection(root=str(folder), language="sw", exclude_parallel=True, **OPTIONS).load("eval")
+    assert not {topic.topic_id for topic in apart.topics} & {document.doc_id for document in apart.documents}
+    assert len(list(ParallelTableRelevance(root=str(folder), **OPTIONS).pairs())) == 12
+
+
+@pytest.mark.parametrize(
+    ("line", "options", "message"),
+    [
+        ("x\ty", {}, r"train.tsv:14: got 2 columns, expected 5 as in line 1"),
+        ("train3\tt\ta\tb\tc", {}, r"train.tsv:14: index_id 'train3' occurs a second time"),
+        ("", {"key": "id"}, r".tsv:1: no column 'id' in the header \(has: index_id, category"),
+    ],
+)
+def test_bad_tables_are_refused(folder: Path, line: str, options: dict[str, Any], message: str) -> None:
+    with open(folder / "train.tsv", "a") as stream:
+        stream.write(line + "\n")
+    with pytest.raises(InputError, match=message):
+        rows_of(ParallelTableBitext(root=str(folder), **{**OPTIONS, **options}), "sw")
+
+
+def test_collected_sib200(collected: Path) -> None:
+    columns = {"en": "eng_Latn", "sw": "swh_Latn", "so": "som_Latn", "yo": "yor_Latn"}
+    options: dict[str, Any] = {"root": str(collected / "sib200"), "columns": columns, "escapes": True}
+    bitext = ParallelTableBitext(**options)
+    assert bitext.languages() == ("en", "so", "sw", "yo")
+    assert len(rows_of(bitext, "so")) == 701
+    dataset = ParallelTableCollection(**options, language="so", test_partition="dev")
+    assert sum(len(dataset.load(split).topics) for split in ("eval", "test")) == 99
+    news = ParallelTableBitext(
+        root=str(collected / "bitext" / "ntrex.tsv.xz"),
+        partition="ntrex",
+        label="doc",
+        columns={"en": "eng-US", "so": "som"},
+    )
+    assert len(rows_of(news, "so")) == 1997
