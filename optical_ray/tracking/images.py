@@ -1,8 +1,8 @@
 """What a mirror of a study should show, read from its folder alone: one ``RunImage`` a trial, baseline and teacher.
 
-Besides the files that `optical_ray.ledger` names, and all optional: ``study.json`` may hold ``spec`` (the resolved
-YAML), ``git_commit`` and ``data_digest``; ``baselines/<name>/baseline.json`` ``key`` and ``state``; ``teacher.json``
-``key``, ``state``, ``config``, and ``rows`` (a metrics.jsonl, relative to the study's folder).
+Besides the files that `optical_ray.ledger` names, and all optional: ``study.json`` holds ``experiment`` (the resolved
+YAML), ``targets``, ``digests`` and ``git_commit``; ``baselines/<name>/baseline.json`` ``key`` and ``state``;
+``teacher.json`` ``key``, ``state`` and ``rows`` (a metrics.jsonl, relative to the study's folder).
 """
 
 from __future__ import annotations
@@ -90,10 +90,10 @@ class RunImage:
 def study_images(ledger: Ledger) -> Iterator[RunImage]:
     """The teacher, the baselines, then every trial that has been started, in the order of the ledger."""
     study = ledger.study
-    targets = _targets(study)
+    targets = targets_of(study)
     shared = shared_tags(study)
     if (ledger.folder / "teacher.json").is_file():
-        yield _teacher(ledger.folder, shared, targets)
+        yield _teacher(ledger.folder, shared, study)
     for folder in sorted(path for path in (ledger.folder / "baselines").glob("*") if path.is_dir()):
         yield _baseline(folder, shared)
     for record in ledger.records:
@@ -104,21 +104,23 @@ def study_images(ledger: Ledger) -> Iterator[RunImage]:
 def shared_tags(study: Mapping[str, Any]) -> dict[str, str]:
     """The tags that all runs of a study bear: targets, git commit, data digest, as far as known."""
     tags = {
-        "optical.targets": ",".join(_targets(study)),
+        "optical.targets": ",".join(targets_of(study)),
         "mlflow.source.git.commit": text(study.get("git_commit") or ""),
-        "optical.data_digest": text(study.get("data_digest") or ""),
+        "optical.data_digest": text(study.get("digests") or ""),
     }
     return {name: value for name, value in tags.items() if value}
 
 
 def spec_of(study: Mapping[str, Any]) -> Mapping[str, Any]:
     """The resolved YAML in ``study.json``."""
-    spec: Mapping[str, Any] = study.get("spec") or study
+    spec: Mapping[str, Any] = study.get("experiment") or {}
     return spec
 
 
-def _targets(study: Mapping[str, Any]) -> list[str]:
-    return [str(target) for target in (spec_of(study).get("evaluation") or {}).get("targets") or ()]
+def targets_of(study: Mapping[str, Any]) -> list[str]:
+    """The target languages, in the spec's order."""
+    targets = study.get("targets") or (spec_of(study).get("evaluation") or {}).get("targets") or ()
+    return [str(target) for target in targets]
 
 
 def _trial(folder: Path, record: TrialRecord, shared: Mapping[str, str], targets: list[str]) -> RunImage:
@@ -170,21 +172,23 @@ def _baseline(folder: Path, shared: Mapping[str, str]) -> RunImage:
     )
 
 
-def _teacher(study: Path, shared: Mapping[str, str], targets: list[str]) -> RunImage:
-    path = study / "teacher.json"
+def _teacher(folder: Path, shared: Mapping[str, str], study: Mapping[str, Any]) -> RunImage:
+    path = folder / "teacher.json"
     value = read_json(path)
-    rows = study / value["rows"] if value.get("rows") else None
+    trial = spec_of(study).get("trial") or {}
+    config = {name: trial[name] for name in ("teacher", "teacher_training") if trial.get(name)}
+    rows = folder / value["rows"] if value.get("rows") else None
     created = float(value.get("created") or path.stat().st_mtime)
     return RunImage(
         key=text(value.get("key") or "teacher"),
         kind="teacher",
         name="teacher",
         status=_status(value, done=True),
-        folder=study / "teacher",
+        folder=folder / "teacher",
         stamp=stamp([path, *([rows] if rows else [])], shared),
         tags=dict(shared),
-        params=flatten(value.get("config") or {}),
-        targets=frozenset(targets),
+        params=flatten(config),
+        targets=frozenset(targets_of(study)),
         rows=rows,
         created=created,
         started=created,

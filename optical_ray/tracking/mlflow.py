@@ -29,7 +29,7 @@ BATCH = 900
 PARAMS = 90
 """Parameters in one request; MLflow takes 100."""
 
-CHANGEABLE = ("search.num_trials", "search.seeds", "evaluation.", "compute.", "tracking.")
+CHANGEABLE = ("search.num_trials", "search.seeds", "evaluation.", "compute.", "tracking.", "data.collections.")
 """What a rerun may change is no parameter of the parent run: MLflow's parameters are written once."""
 
 
@@ -59,7 +59,9 @@ class MlflowMirror(Tracker):
     def behind(self) -> tuple[str, ...]:
         """Keys of the runs whose files have changed since they were shown by this process."""
         images = study_images(Ledger.open(self.folder))
-        return tuple(image.key for image in images if self._shown.get(image.key) != image.stamp)
+        return tuple(
+            image.key for image in images if self._shown.get(image.key) not in (image.stamp, _stopped(image).stamp)
+        )
 
     def _mirror(self, *, closing: bool, patience: float = 10.0) -> None:
         ledger = Ledger.open(self.folder)
@@ -70,7 +72,7 @@ class MlflowMirror(Tracker):
             failures: list[Exception] = []
             for image in study_images(ledger):
                 if closing and image.status in ("RUNNING", "SCHEDULED"):
-                    image = replace(image, status="KILLED", stamp=f"{image.stamp}-stopped")
+                    image = _stopped(image)
                 if self._shown.get(image.key) == image.stamp:
                     continue
                 try:
@@ -195,6 +197,11 @@ class _Store:
         else:
             self.client.set_terminated(known.run_id, status, end_time=int(1000 * (finished or time.time())))
         known.status = status
+
+
+def _stopped(image: RunImage) -> RunImage:
+    """The run once its launcher is gone."""
+    return replace(image, status="KILLED", stamp=f"{image.stamp}-stopped")
 
 
 def _closing_status(states: Counter[TrialState]) -> str:

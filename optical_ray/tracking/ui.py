@@ -22,8 +22,10 @@ from types import FrameType
 from typing import Any, NoReturn
 from urllib.parse import quote
 
+from optical_ray.lease import holder_of
+from optical_ray.ledger import Ledger
 from optical_ray.storage import read_json
-from optical_ray.tracking.images import spec_of
+from optical_ray.tracking.images import spec_of, targets_of
 from optical_ray.tracking.mlflow import MlflowMirror
 from optical_ray.tracking.names import legal
 from optical_ray.tracking.store import ENVIRONMENT, connect, find_runs, is_server
@@ -32,8 +34,6 @@ from optical_ray.types import InputError
 logger = logging.getLogger(__name__)
 
 HOST = "127.0.0.1"
-FRESH = 120.0
-"""A lease touched within so many seconds belongs to a living launcher, who keeps the mirror himself."""
 
 
 def serve(
@@ -46,10 +46,12 @@ def serve(
 ) -> str:
     """Serve until Ctrl-C; ``say`` gets the addresses once the page answers. Returns that of the study's table.
 
-    What the mirror has missed is made good first, unless a launcher is at work. Where ``uri`` is a server, its address
-    is said and nothing started. Raises ``InputError`` for a port that is taken.
+    ``uri`` and ``experiment`` default to those that the study was run with. What the mirror has missed is made good
+    first, unless a launcher is at work. Where ``uri`` is a server, its address is said and nothing started. Raises
+    ``InputError`` for a port that is taken.
     """
-    mirror = MlflowMirror(study_folder, uri, experiment)
+    tracking = spec_of(Ledger.open(study_folder).study).get("tracking") or {}
+    mirror = MlflowMirror(study_folder, uri or tracking.get("uri"), experiment or tracking.get("experiment"))
     if not is_server(mirror.uri):
         _refuse_taken(port)
     _catch_up(mirror)
@@ -80,20 +82,20 @@ def serve(
     return root + table
 
 
-def view(study: str, spec: Mapping[str, Any]) -> dict[str, Any]:
+def view(name: str, study: Mapping[str, Any]) -> dict[str, Any]:
     """The study's table as MLflow's page keeps a view: which runs, with which columns, ordered as choices are made."""
+    spec = spec_of(study)
     objective = (spec.get("search") or {}).get("objective") or "AP"
-    targets = [*((spec.get("evaluation") or {}).get("targets") or ()), "mean"]
     chosen_on = f"metrics.`{legal(f'eval/{objective}/mean')}`"
     searched = [path for path in spec.get("space") or () if path != "data.source_languages"]
     return {
-        "searchFilter": f'tags.`optical.study` = "{study}" and tags.`optical.kind` != "study"',
+        "searchFilter": f'tags.`optical.study` = "{name}" and tags.`optical.kind` != "study"',
         "orderByKey": chosen_on,
         "orderByAsc": False,
         "selectedColumns": [
             "tags.`optical.source_languages`",
             *(f"params.`{legal(path)}`" for path in searched),
-            *(f"metrics.`{legal(f'{objective}/{target}')}`" for target in targets),
+            *(f"metrics.`{legal(f'{objective}/{target}')}`" for target in (*targets_of(study), "mean")),
             chosen_on,
         ],
     }
@@ -114,10 +116,10 @@ def command(mirror: MlflowMirror, port: int) -> list[str]:
 
 
 def _catch_up(mirror: MlflowMirror) -> None:
-    lease = mirror.folder / "lease.json"
-    if lease.exists() and time.time() - lease.stat().st_mtime < FRESH:
-        return
     try:
+        holder = holder_of(mirror.folder)
+        if holder is not None and holder.is_alive:  # he keeps the mirror himself
+            return
         mirror.close(timeout=10.0)
     except Exception as error:
         logger.warning("MLflow does not show all of %s: %s", mirror.folder.name, error)
@@ -132,7 +134,7 @@ def _pages(mirror: MlflowMirror) -> tuple[str, str]:
         assert experiment is not None, "no experiment yet"
         parent = find_runs(client, experiment.experiment_id, study)[""]
         key = f"optical-{legal(study)}"
-        wanted = json.dumps(view(study, spec_of(read_json(mirror.folder / "study.json"))))
+        wanted = json.dumps(view(study, read_json(mirror.folder / "study.json")))
         client.set_experiment_tag(experiment.experiment_id, f"mlflow.sharedViewState.{key}", wanted)
     except Exception as error:
         logger.debug("no pages of its own for %s", study, exc_info=error)

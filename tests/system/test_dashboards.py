@@ -82,7 +82,7 @@ def ray_cluster() -> Iterator[None]:
 def study(tmp_path: Path) -> Path:
     """One trial done, one running, and the baseline."""
     scores = {"eval": {"AP": {"sw": 0.1}}}
-    write_json(tmp_path / "study.json", {"spec": {"search": {"num_trials": 4, "objective": "AP"}}})
+    write_json(tmp_path / "study.json", {"experiment": {"search": {"num_trials": 4, "objective": "AP"}}})
     ledger = Ledger.open(tmp_path)
     for key in ("done", "running"):
         ledger.create(key, params={}, seed=1, config={}, source_languages=("de",), steps=2)

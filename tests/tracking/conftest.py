@@ -66,7 +66,10 @@ def plant(tmp_path: Path) -> Plant:
     def make(name: str = "planted", steps: int = 40) -> Ledger:
         folder = tmp_path / name
         folder.mkdir()
-        write_json(folder / "study.json", {"name": name, "spec": spec(), "git_commit": "abc", "data_digest": "d1"})
+        write_json(
+            folder / "study.json",
+            {"name": name, "experiment": spec(), "git_commit": "abc", "digests": {"teacher": "t1"}},
+        )
         ledger = Ledger.open(folder)
         keys = [create(ledger, 0, ("de",), steps), create(ledger, 1, ("hi", "mr"), steps)]
         for number, key in enumerate(keys):

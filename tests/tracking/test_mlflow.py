@@ -66,6 +66,7 @@ def test_one_parent_and_one_child_a_run_that_was_started(ledger: Ledger) -> None
     assert statuses[FAILED] == "FAILED"
     assert runs[FAILED].data.tags["optical.error"] == "loss is NaN at step 3"
     assert runs[DONE].data.tags["mlflow.source.git.commit"] == "abc"
+    assert runs[DONE].data.tags["optical.data_digest"] == '{"teacher": "t1"}'
     assert runs["000000000001"].data.tags["optical.source_languages"] == "hi+mr"
     assert runs["000000000001"].data.tags["optical.supervised_targets"] == "mr"
 
@@ -139,7 +140,7 @@ def test_params_are_written_once_and_never_changed(ledger: Ledger) -> None:
 def test_a_raised_budget_is_no_conflict(ledger: Ledger) -> None:
     MlflowMirror(ledger.folder).sync()
     study = ledger.study
-    study["spec"]["search"]["num_trials"] = 99
+    study["experiment"]["search"]["num_trials"] = 99
     write_json(ledger.folder / "study.json", study)
     mirror = MlflowMirror(ledger.folder)
     mirror.sync()
@@ -166,6 +167,7 @@ def test_closing_says_what_will_not_go_on_and_the_next_launcher_takes_it_back(le
     first = MlflowMirror(ledger.folder)
     first.sync()
     first.close(5)
+    assert first.behind() == ()
     runs = runs_of(first)
     assert runs[""].info.status == runs[RUNNING].info.status == "KILLED"
     assert runs[DONE].info.status == "FINISHED"
@@ -275,3 +277,27 @@ def test_it_is_quiet_and_leaves_nothing_where_it_runs(plant: Any, tmp_path: Path
     assert (ended.returncode, ended.stdout, ended.stderr) == (0, "", "")
     assert list(elsewhere.iterdir()) == []
     assert (tmp_path / "mlflow.db").is_file()
+
+
+def test_the_teacher_and_a_baseline_without_a_key_are_runs_too(ledger: Ledger) -> None:
+    cache = ledger.folder.parent / "cache" / "ab12"
+    cache.mkdir(parents=True)
+    (cache / "metrics.jsonl").write_text('{"step": 1, "loss": 3.0}\n{"step": 2, "loss": 2.0}\n{"step": 3, "lo')
+    write_json(ledger.folder / "teacher.json", {"key": "ab12", "rows": "../cache/ab12/metrics.jsonl"})
+    study = ledger.study
+    study["experiment"]["trial"] = {"teacher": {"kind": "scratch"}, "loss": {"kind": "greedy"}}
+    write_json(ledger.folder / "study.json", study)
+    (ledger.folder / "baselines" / "undistilled" / "baseline.json").unlink()
+    mirror = MlflowMirror(ledger.folder)
+    mirror.sync()
+    runs = runs_of(mirror)
+    assert history(mirror, "ab12", "loss") == [(1, 3.0), (2, 2.0)]
+    assert runs["ab12"].data.params == {"teacher.kind": "scratch"}
+    assert runs["ab12"].info.status == runs["baseline-undistilled"].info.status == "FINISHED"
+
+
+def test_a_study_that_says_little_is_mirrored(ledger: Ledger) -> None:
+    write_json(ledger.folder / "study.json", {"targets": list(TARGETS)})
+    mirror = MlflowMirror(ledger.folder, experiment_name="elsewhere")
+    mirror.sync()
+    assert runs_of(mirror)[DONE].data.metrics["AP/sw"] == 0.2
