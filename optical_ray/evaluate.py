@@ -31,6 +31,9 @@ from optical_ray.types import PerQueryScores, Qrels, Run
 RUN_DEPTH = 1000
 """Documents kept per topic, as TREC runs do."""
 
+SCORE_STEPS = 1_000_000
+"""Scores are kept to six decimals, so that the run file says exactly what was scored."""
+
 TOKENS_PER_BATCH = 16_384
 """Padded positions that the encoder reads at once."""
 
@@ -154,10 +157,11 @@ class Evaluator:
         documents = self._document_cloud(encoder, collection, clouds)
         queries = encode(encoder, collection.topics)
         ranking = rank(queries, documents, top_k=min(RUN_DEPTH, len(collection.doc_ids)))
+        scores = (ranking.scores.double() * SCORE_STEPS).round() / SCORE_STEPS
         run: Run = {
             topic_id: {collection.doc_ids[index]: score for index, score in zip(indices, scores, strict=True)}
             for topic_id, indices, scores in zip(
-                collection.topic_ids, ranking.indices.tolist(), ranking.scores.tolist(), strict=True
+                collection.topic_ids, ranking.indices.tolist(), scores.tolist(), strict=True
             )
         }
         return Scored(run, evaluate(self._metrics, collection.qrels, run))

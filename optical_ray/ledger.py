@@ -16,7 +16,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
-from enum import Enum
+from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +29,7 @@ Scores = dict[str, dict[str, dict[str, float]]]
 """Mean scores: ``split -> metric -> target -> value``."""
 
 
-class TrialState(str, Enum):
+class TrialState(StrEnum):
     """Optuna's five states."""
 
     WAITING = "WAITING"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 import pkgutil
 from dataclasses import fields, is_dataclass
-from typing import TypeVar
+from typing import TypeVar, cast
 
 T = TypeVar("T")
 
@@ -26,6 +26,7 @@ def members(package: str, base: type[T]) -> dict[str, type[T]]:
             kind = next((f.default for f in fields(member) if f.name == "kind"), None)
             if not isinstance(kind, str):
                 continue
-            if found.setdefault(kind, member) is not member:
+            if kind in found:
                 raise RuntimeError(f"{package}: kind {kind!r} is claimed by {found[kind]} and {member}")
+            found[kind] = cast(type[T], member)
     return dict(sorted(found.items()))

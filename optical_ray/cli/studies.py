@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 import shutil
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 
@@ -24,9 +25,11 @@ from optical_ray.sweep.study import (
     capacity_before_start,
     check_storage,
     check_unchanged,
-    prepare_study as prepare_models_of,
     run_study,
     study_folder,
+)
+from optical_ray.sweep.study import (
+    prepare_study as prepare_models_of,
 )
 from optical_ray.tracking.background import BackgroundTracker
 from optical_ray.tracking.gauges import StudyGauges
@@ -132,7 +135,8 @@ def _say_result(screen: Console, experiment: Experiment, ledger: Ledger) -> int:
     screen.print()
     screen.print(score_table(ledger, metric, targets))
     screen.print(
-        f"[note]{BEST} chosen on the eval split   {SUPERVISED} the target is among the sources: supervision, not transfer[/note]"
+        f"[note]{BEST} chosen on the eval split   "
+        f"{SUPERVISED} the target is among the sources: supervision, not transfer[/note]"
     )
     screen.print()
     for line in best_lines(ledger, metric, targets):
@@ -180,7 +184,7 @@ def _dropped(bitext: dict[str, list[dict[str, object]]]) -> list[str]:
     return lines
 
 
-def _params(params: dict[str, object]) -> str:
+def _params(params: Mapping[str, object]) -> str:
     return ", ".join(f"{path.rpartition('.')[2]}={value}" for path, value in params.items())
 
 

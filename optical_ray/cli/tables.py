@@ -16,7 +16,7 @@ BEST = "*"
 
 
 def score_table(ledger: Ledger, metric: str, targets: Sequence[str]) -> Table:
-    """Scores on the test split, seeds averaged; ``*`` marks what the eval split chooses, ``°`` targets among the sources."""
+    """Scores on the test split, seeds averaged; ``*``: what the eval split chooses, ``°``: the target is a source."""
     table = Table(
         title=f"{metric} on the test split", title_justify="left", title_style="head", box=None, pad_edge=False
     )
@@ -27,8 +27,8 @@ def score_table(ledger: Ledger, metric: str, targets: Sequence[str]) -> Table:
     for target in targets:
         table.add_column(target, justify="right")
     for name, scores in ledger.baselines().items():
-        cells = [_number(scores, metric, target) for target in targets]
-        table.add_row(f"({name})", *([""] * len(paths)), *cells, style="note")
+        numbers = [_number(scores, metric, target) for target in targets]
+        table.add_row(f"({name})", *([""] * len(paths)), *numbers, style="note")
     best = {target: best_of(ledger, metric, target) for target in targets}
     for records in _configurations(ledger):
         first = records[0]

@@ -23,7 +23,7 @@ def console(stream: int | None = None) -> Console:
 
 @contextmanager
 def chatter_to(log: Path) -> Iterator[Console]:
-    """While the block runs, whatever Ray, MLflow and torch print goes to ``log``; the console given back is the user's."""
+    """While the block runs, what Ray, MLflow and torch print goes to ``log``; the console given back is the user's."""
     log.parent.mkdir(parents=True, exist_ok=True)
     sys.stdout.flush()
     sys.stderr.flush()

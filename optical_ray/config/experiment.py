@@ -40,7 +40,7 @@ class DataConfig(Block):
     bitext: dict[str, BitextBlock] = Field(min_length=1)
     collections: dict[str, CollectionBlock] = Field(min_length=1)
     """By target language."""
-    relevance: dict[str, RelevanceBlock] = {}
+    relevance: dict[str, RelevanceBlock] = Field(default_factory=dict)
     """Query-document pairs of the pivot, for a teacher that is trained."""
 
 
@@ -116,7 +116,7 @@ class Experiment(Block):
     data: DataConfig
     trial: TrialConfig
     evaluation: EvaluationConfig = EvaluationConfig()
-    space: dict[str, Dimension] = {}
+    space: dict[str, Dimension] = Field(default_factory=dict)
     search: SearchConfig = SearchConfig()
     compute: ComputeConfig = ComputeConfig()
     tracking: TrackingConfig = TrackingConfig()

@@ -6,15 +6,18 @@ import os
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import yaml
 from pydantic import ValidationError
 
+from optical_ray.config.choices import Block
 from optical_ray.config.experiment import Experiment
 from optical_ray.config.space import Choice, Params, corners
 from optical_ray.config.trial import TrialConfig
 from optical_ray.types import InputError
+
+B = TypeVar("B", bound=Block)
 
 VARIABLE = re.compile(r"\$\{(\w+)(?::-([^}]*))?\}")
 SHARED = ("teacher", "student.init", "data.bitext", "data.max_length", "data.read_as")
@@ -89,7 +92,7 @@ def check_corners(experiment: Experiment) -> None:
                     )
 
 
-def _validated(model: Any, raw: dict[str, Any], prefix: str = "") -> Any:
+def _validated(model: type[B], raw: dict[str, Any], prefix: str = "") -> B:
     try:
         return model.model_validate(raw)
     except ValidationError as error:

@@ -12,7 +12,7 @@ import pyarrow as pa
 from optical_ray.types import Collection, RelevancePair
 
 BITEXT_SCHEMA = pa.schema([("id", pa.string()), ("pivot", pa.string()), ("foreign", pa.string())])
-"""One sentence pair: an id shared by all languages where the bitext is multi-parallel, the pivot's text, the other's."""
+"""A sentence pair: an id, shared by all languages where the bitext is multi-parallel, the pivot's text, the other's."""
 
 
 @dataclass

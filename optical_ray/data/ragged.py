@@ -56,7 +56,7 @@ class RaggedWriter:
     def __init__(self, folder: Path, name: str, dtype: DTypeLike, shape: tuple[int, ...] = ()):
         self._folder, self._name, self._dtype, self._shape = folder, name, np.dtype(dtype), shape
         self._lengths: list[NDArray[np.int64]] = []
-        self._stream = open(folder / f"{name}.values", "wb")
+        self._stream = open(folder / f"{name}.values", "wb")  # noqa: SIM115 - closed by __exit__
 
     def append(self, rows: Iterable[NDArray[np.generic] | Sequence[int]]) -> None:
         """Write ``rows`` behind those that are there."""

@@ -69,7 +69,7 @@ class PretrainedEncoder(EncoderConfig):
 
     def _download(self) -> Path:
         from huggingface_hub import snapshot_download
-        from huggingface_hub.errors import HFValidationError, HfHubHTTPError, LocalEntryNotFoundError
+        from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
 
         try:
             return Path(snapshot_download(self.checkpoint, allow_patterns=list(PARTS)))

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import gzip
+from operator import itemgetter
 from pathlib import Path
 
 from optical_ray.types import InputError, Run
+
+COMPRESSION = 3
+"""gzip's level: higher ones take five times as long for a tenth of the size."""
 
 
 def write_run(path: Path, run: Run, tag: str) -> None:
@@ -14,16 +18,16 @@ def write_run(path: Path, run: Run, tag: str) -> None:
     Documents are ordered by score, ties by descending document id, topics as they come. The file is the same bytes
     for the same run. Raises ``InputError`` for an identifier with white space, which the format cannot hold.
     """
+    for identifier in {tag, *run, *(doc_id for documents in run.values() for doc_id in documents)}:
+        if identifier.split() != [identifier]:
+            raise InputError(f"run {path}: {identifier!r} cannot be written: identifiers have no white space")
     lines = []
     for topic_id, documents in run.items():
         by_id = sorted(documents.items(), reverse=True)
-        for rank, (doc_id, score) in enumerate(sorted(by_id, key=lambda item: -item[1]), start=1):
-            for identifier in (topic_id, doc_id, tag):
-                if not identifier or len(identifier.split()) != 1 or identifier.strip() != identifier:
-                    raise InputError(f"run {path}: {identifier!r} cannot be written: identifiers have no white space")
-            lines.append(f"{topic_id} Q0 {doc_id} {rank} {score!r} {tag}\n")
+        ranked = sorted(by_id, key=itemgetter(1), reverse=True)
+        lines += [f"{topic_id} Q0 {doc} {rank} {score!r} {tag}\n" for rank, (doc, score) in enumerate(ranked, start=1)]
     content = "".join(lines).encode()
-    path.write_bytes(gzip.compress(content, mtime=0) if path.suffix == ".gz" else content)
+    path.write_bytes(gzip.compress(content, COMPRESSION, mtime=0) if path.suffix == ".gz" else content)
 
 
 def read_run(path: Path) -> Run:

@@ -98,7 +98,7 @@ def distribution(dimension: Float | Int | Choice | Subset) -> BaseDistribution:
 
 
 def first_ones(experiment: Experiment) -> list[Params]:
-    """What is run before a sampler chooses: the whole design, or ``start_with`` filled up from the trial's own values."""
+    """What is run before a sampler chooses: the whole design, or ``start_with``, filled up with the trial's values."""
     if experiment.search.mode == "estimate" or not experiment.space:
         return grid(experiment.space)
     own = {path: _own_value(experiment, path) for path in experiment.space}

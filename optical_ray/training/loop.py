@@ -14,7 +14,7 @@ from optical_ray.config.trial import TrialConfig
 from optical_ray.data.mixture import Mixture
 from optical_ray.encoders.checkpoint import Checkpoint, save
 from optical_ray.encoders.token_encoder import TokenEncoder
-from optical_ray.evaluate import Evaluator, write_evaluation
+from optical_ray.evaluate import Evaluation, Evaluator, means, write_evaluation
 from optical_ray.training.batches import BitextTokens, PairStream, TeacherEmbeddings
 from optical_ray.training.checkpoint import load_state, save_state
 from optical_ray.training.context import Context, Rows
@@ -40,8 +40,9 @@ class DistillationJob:
     """One trial, as a worker needs it: plain values and folders that every node can read.
 
     ``tokens`` are the folders of each source language's tokenised bitext; ``embeddings`` holds the teacher's
-    vectors, or is ``None`` where the teacher runs inside the step; ``logged_step`` is the last step that the
-    ledger has; ``objective`` the metric that a scheduler looks at, e.g. ``AP/mean`` (on the eval split); ``student`` is where the distilled weights go.
+    vectors, or is ``None`` where the teacher runs inside the step; ``logged_step`` is the last step that the ledger
+    has; ``objective`` is the metric that a scheduler looks at, e.g. ``AP/mean`` (on the eval split); the distilled
+    weights go to ``folder / "student"``.
     """
 
     key: str
@@ -92,12 +93,16 @@ def distil(context: Context, job: DistillationJob) -> None:
     steps = trial.optimizer.steps
     while state.step < steps:
         rows.append(_timed_step(context, state, stream))
-        scored = state.step % job.every == 0 or state.step == steps
-        if scored:
+        scored = state.step % job.every == 0
+        if scored and state.step < steps:
             rows[-1] |= _flat(evaluator.means(student, "eval", context.rank, context.num_workers))
         if state.step < steps and (scored or state.step % job.checkpoint_every == 0):
             report(complete=False)
-    _finish(context, job, student, origin, evaluator)
+    evaluation = evaluator.evaluate(student, ("eval", "test"), context.rank, context.num_workers)
+    if rows and rows[-1]["step"] == steps:
+        rows[-1] |= _flat(means(evaluation)["eval"])
+    if context.leads:
+        _write(job, student, origin, evaluation)
     report(complete=True)
 
 
@@ -146,13 +151,8 @@ def _flat(means: dict[str, dict[str, float]]) -> dict[str, float]:
     return flat
 
 
-def _finish(
-    context: Context, job: DistillationJob, student: TokenEncoder, origin: Checkpoint, evaluator: Evaluator
-) -> None:
-    """Final scores on both splits, and the weights."""
-    evaluation = evaluator.evaluate(student, ("eval", "test"), context.rank, context.num_workers)
-    if not context.leads:
-        return
+def _write(job: DistillationJob, student: TokenEncoder, origin: Checkpoint, evaluation: Evaluation) -> None:
+    """The weights, then the scores: their presence means that all is there."""
     if job.keep_weights:
         lengths = {"query_length": origin.query_length, "document_length": origin.document_length}
         save(job.folder / "student", student, origin.tokenizer(), **lengths)

@@ -148,7 +148,8 @@ def gathered(cloud: TokenEmbeddings) -> TokenEmbeddings:
     mask = nn.functional.pad(cloud.mask, (0, extra)).to(torch.uint8).contiguous()
     masks = [torch.empty_like(mask) for _ in range(dist.get_world_size())]
     dist.all_gather(masks, mask)
-    return TokenEmbeddings(torch.cat(list(all_gather(vectors))), torch.cat(masks).bool())
+    parts = all_gather(vectors)  # type: ignore[no-untyped-call]
+    return TokenEmbeddings(torch.cat(list(parts)), torch.cat(masks).bool())
 
 
 def _is_distributed() -> bool:
@@ -184,12 +185,12 @@ def new_state(
     steps: int,
     clip: float,
 ) -> TrainState:
-    """AdamW with linear warm-up over ``warmup * steps`` steps and linear decay to zero; no decay on biases and norms."""
+    """AdamW with linear warm-up over ``warmup * steps`` steps and linear decay; no weight decay on biases, norms."""
     groups = [
         {"params": [p for _, p in _trained(objective) if p.ndim > 1], "weight_decay": weight_decay},
         {"params": [p for _, p in _trained(objective) if p.ndim <= 1], "weight_decay": 0.0},
     ]
-    optimizer = AdamW([group for group in groups if group["params"]], lr=learning_rate)
+    optimizer = AdamW([group for group in groups if group["params"]], lr=learning_rate, fused=True)
     rising = max(1, round(warmup * steps))
 
     def factor(step: int) -> float:
