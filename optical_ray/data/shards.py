@@ -24,7 +24,7 @@ from optical_ray.types import InputError
 
 ROWS_FILE, MANIFEST_FILE = "rows.arrow", "manifest.json"
 BATCH_ROWS = 8192
-RELEASE_AFTER = 64  # takes; then the pages that were read go back to the system
+RELEASE_AFTER = 128  # rows; each maps some hundred KiB of the file, which then go back to the system
 
 
 @dataclass(frozen=True)
@@ -107,7 +107,7 @@ class ShardReader:
         self._batches = [(file, index) for file in self._files for index in range(file.num_record_batches)]
         sizes = [size for manifest in self.manifests for size in _batch_sizes(manifest.rows)]
         self._starts = np.concatenate([[0], np.cumsum(sizes, dtype=np.int64)]).astype(np.int64)
-        self._takes = 0
+        self._rows_read = 0
 
     def __len__(self) -> int:
         return int(self._starts[-1])
@@ -128,21 +128,21 @@ class ShardReader:
         for number, begin, end in zip(numbers, begins, [*begins[1:], len(rows)], strict=True):
             file, index = self._batches[number]
             parts.append(file.get_batch(index).take(pa.array(rows[order[begin:end]] - self._starts[number])))
+            self._release(int(end - begin))
         back = np.empty(len(rows), np.int64)
         back[order] = np.arange(len(rows))
-        taken = pa.Table.from_batches(parts, schema=self.schema).combine_chunks().take(pa.array(back))
-        self._release()
-        return taken
+        return pa.Table.from_batches(parts, schema=self.schema).combine_chunks().take(pa.array(back))
 
     def batches(self) -> Iterator[pa.RecordBatch]:
         """Yield all rows in their order. A batch lies in the map: copy what is to outlive the reader."""
         for file, index in self._batches:
             yield file.get_batch(index)
-            self._release()
+            self._release(RELEASE_AFTER)
 
-    def _release(self) -> None:
-        self._takes += 1
-        if self._takes % RELEASE_AFTER == 0:
+    def _release(self, num_rows: int) -> None:
+        self._rows_read += num_rows
+        if self._rows_read >= RELEASE_AFTER:
+            self._rows_read = 0
             for mapped in self._maps:
                 mapped.madvise(mmap.MADV_DONTNEED)
 
