@@ -17,7 +17,7 @@ from optical_ray.ledger import Ledger, TrialState
 from optical_ray.tracking.images import Point, RunImage, shared_tags, spec_of, study_images
 from optical_ray.tracking.interface import Tracker
 from optical_ray.tracking.names import flatten, stamp
-from optical_ray.tracking.store import connect, default_uri, ensure_experiment, find_runs, locked
+from optical_ray.tracking.store import connect, default_uri, ensure_experiment, find_runs, keep, locked
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -150,7 +150,7 @@ class _Store:
         self._log(known, final, tags={})
         self._set_status(known, image.status, image.finished)
         for path in image.artifacts():
-            self.client.log_artifact(known.run_id, str(path))
+            keep(self.client, known.run_id, known.artifacts, path)
         self._describe(known, params={}, tags={"optical.stamp": image.stamp})
 
     def _ensure(self, key: str, name: str, *, started: float, tags: Mapping[str, str]) -> _Known:
@@ -215,6 +215,7 @@ class _Known:
     """What a run in the store is known to hold."""
 
     run_id: str
+    artifacts: str
     status: str
     params: set[str]
     tags: dict[str, str]
@@ -223,7 +224,14 @@ class _Known:
     @classmethod
     def of(cls, run: Run) -> _Known:
         data = run.data
-        return cls(run.info.run_id, run.info.status, set(data.params), dict(data.tags), dict(data.metrics))
+        return cls(
+            run.info.run_id,
+            run.info.artifact_uri or "",
+            run.info.status,
+            set(data.params),
+            dict(data.tags),
+            dict(data.metrics),
+        )
 
     @property
     def logged_step(self) -> int:

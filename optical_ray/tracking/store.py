@@ -13,6 +13,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+from urllib.request import url2pathname
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -93,6 +95,21 @@ def find_runs(client: MlflowClient, experiment: str, study: str) -> dict[str, Ru
         if runs.setdefault(key, run) is not run:
             client.delete_run(run.info.run_id)
     return runs
+
+
+def keep(client: MlflowClient, run_id: str, artifacts: str, path: Path) -> None:
+    """Keep ``path`` among the run's ``artifacts``: linked on the same disk (runs are large), else sent."""
+    address = urlsplit(artifacts)
+    if address.scheme == "file":
+        kept = Path(url2pathname(address.path)) / path.name
+        try:
+            kept.parent.mkdir(parents=True, exist_ok=True)
+            kept.unlink(missing_ok=True)
+            os.link(path, kept)
+            return
+        except OSError:  # another disk, or one without links
+            pass
+    client.log_artifact(run_id, str(path))
 
 
 @contextmanager

@@ -158,6 +158,8 @@ def test_artifacts(ledger: Ledger) -> None:
     runs = runs_of(mirror)
     listed = {file.path for file in client.list_artifacts(runs[DONE].info.run_id)}
     assert listed == {"run.sw.trec.gz", "per_query.parquet", "scores.json"}
+    [kept] = (mirror.storage / "mlartifacts").rglob(f"{runs[DONE].info.run_id}/artifacts/run.sw.trec.gz")
+    assert kept.samefile(ledger.trial_folder(DONE) / kept.name)  # no second copy on the disk
     parents = {file.path for file in client.list_artifacts(runs[""].info.run_id)}
     assert parents == {"study.json", "report"}
     assert (mirror.storage / "mlartifacts").is_dir()
