@@ -118,8 +118,10 @@ def run_or_resume(spec: Path, storage: str, settings: list[str], address: str) -
     screen = console()
     _say_data(screen, progress)
     for tracker in trackers:
-        for line in tracker.behind():
-            screen.print(f"[note]{line}[/note]", soft_wrap=True)
+        if late := tracker.behind():
+            screen.print(
+                f"MLflow lacks {len(late)} runs of the study; run it again to bring them", soft_wrap=True
+            )
     return _say_result(screen, experiment, ledger)
 
 

@@ -106,14 +106,14 @@ class Subset(Block):
             raise ValueError(f"of: a language is named twice: {', '.join(self.of)}")
         if any(SUBSET_SIGN in name for name in self.of):
             raise ValueError(f"of: a language's code must not hold {SUBSET_SIGN!r}")
-        if not self.min_size <= self.largest <= len(self.of):
-            raise ValueError(f"min_size, max_size: need {self.min_size} <= max_size <= {len(self.of)}")
+        if self.min_size > self.largest:
+            raise ValueError(f"min_size: must be <= {self.largest}, the largest set, got {self.min_size}")
         return self
 
     @property
     def largest(self) -> int:
         """The size of the largest set."""
-        return len(self.of) if self.max_size is None else self.max_size
+        return len(self.of) if self.max_size is None else min(self.max_size, len(self.of))
 
     def corners(self) -> list[Value]:
         """Every smallest set, and a largest one."""

@@ -3,6 +3,7 @@ pivot, and the scores of the undistilled student. One worker group does all, and
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -21,7 +22,7 @@ from optical_ray.encoders.tokenizer import PieceTokenizer
 from optical_ray.evaluate import Evaluator, encode, write_evaluation
 from optical_ray.prepare.cache import MANIFEST
 from optical_ray.prepare.tokens import teacher_rows, unique_pivots
-from optical_ray.storage import write_json
+from optical_ray.storage import append_jsonl, write_json
 from optical_ray.training.batches import pad_ids
 from optical_ray.training.checkpoint import load_state, save_state
 from optical_ray.training.context import Context, Rows
@@ -30,6 +31,9 @@ from optical_ray.training.step import Relevance, TrainState, new_state, train_st
 
 SENTENCES_AT_ONCE = 4096
 REPORT_EVERY = 100
+
+ROWS = "metrics.jsonl"
+"""The teacher's training, step by step, beside its weights."""
 
 
 @dataclass(frozen=True)
@@ -101,7 +105,8 @@ def _build_encoder(context: Context, job: EncoderJob) -> None:
     if context.leads:
         lengths = {"query_length": job.config.query_length, "document_length": job.config.document_length}
         save(job.folder, encoder, tokenizer, **lengths)
-        write_json(job.folder / "metrics.json", rows)
+        (job.folder / ROWS).unlink(missing_ok=True)
+        append_jsonl(job.folder / ROWS, rows)
         write_json(job.folder / MANIFEST, {"steps": len(rows)})
     _barrier(context)
 
@@ -128,7 +133,8 @@ def _train(context: Context, job: EncoderJob, encoder: TokenEncoder) -> Rows:
     while state.step < training.steps:
         chosen = _batch(len(queries), training, state.step)[context.rank :: context.num_workers]
         ids = [pad_ids([table[int(row)] for row in chosen], encoder.pad) for table in (queries, documents)]
-        rows.append({**train_step(state, *(side.to(context.device) for side in ids)), "step": state.step})
+        row = train_step(state, *(side.to(context.device) for side in ids))
+        rows.append({"step": state.step, "time": time.time(), **row})
         if state.step % REPORT_EVERY == 0 and state.step < training.steps:
             _report(context, state, rows)
     encoder.eval()

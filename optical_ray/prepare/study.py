@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,8 +19,8 @@ from optical_ray.config.space import Subset, corners
 from optical_ray.config.trial import SUBSET_SIGN, TrialConfig
 from optical_ray.data.ragged import Ragged, RaggedWriter
 from optical_ray.encoders.interface import EncoderConfig
-from optical_ray.prepare.cache import Cache
-from optical_ray.prepare.models import EncoderJob, ModelsJob, PieceTokenizerText, build_models
+from optical_ray.prepare.cache import MANIFEST, Cache
+from optical_ray.prepare.models import ROWS, EncoderJob, ModelsJob, PieceTokenizerText, build_models
 from optical_ray.prepare.tokens import Pieces, bitext_tokens, collection_tokens, unique_pivots
 from optical_ray.prepare.vocabulary import tokenizer_of
 from optical_ray.storage import read_json, write_json
@@ -154,7 +155,12 @@ def prepare_models(experiment: Experiment, study_folder: Path, text: Text, fit: 
         fit(build_models, job, "prepare-" + digest([text.digests, [c.name for c in text.collections], scoring.metrics]))
     key = digest(["undistilled", text.digests["init"]])
     write_json(undistilled / "baseline.json", {"name": "undistilled", "key": key, "state": "COMPLETE"})
-    teacher = {"key": digest(["teacher", text.digests["teacher"]]), "folder": text.teacher.folder.name}
+    teacher = {
+        "key": digest(["teacher", text.digests["teacher"]]),
+        "state": "COMPLETE",
+        "created": (text.teacher.folder / MANIFEST).stat().st_mtime,
+        "rows": os.path.relpath(text.teacher.folder / ROWS, study_folder),
+    }
     write_json(study_folder / "teacher.json", teacher)
     _write_topics(study_folder, text.collections)
     return Prepared(
@@ -276,7 +282,7 @@ def _embeddings_folder(
 def _missing(job: ModelsJob, experiment: Experiment) -> bool:
     """Whether the workers have anything to make."""
     folders = [job.teacher.folder, job.init.folder, *([job.embeddings] if job.embeddings else [])]
-    if not all((folder / "manifest.json").is_file() for folder in folders):
+    if not all((folder / MANIFEST).is_file() for folder in folders):
         return True
     path = job.undistilled / "scores.json"
     scores = read_json(path) if path.is_file() else {}
@@ -286,11 +292,11 @@ def _missing(job: ModelsJob, experiment: Experiment) -> bool:
 
 def _report(tokens: dict[str, tuple[Path, ...]], collections: tuple[Path, ...]) -> dict[str, Any]:
     """What was read, kept and dropped, for the terminal and the report."""
-    bitext = {language: [read_json(folder / "manifest.json") for folder in parts] for language, parts in tokens.items()}
+    bitext = {language: [read_json(folder / MANIFEST) for folder in parts] for language, parts in tokens.items()}
     scored: dict[str, Any] = {}
     for folder in collections:
         meta = read_json(folder / "collection.json")
-        scored.setdefault(meta["target"], {})[meta["split"]] = read_json(folder / "manifest.json")
+        scored.setdefault(meta["target"], {})[meta["split"]] = read_json(folder / MANIFEST)
     return {"bitext": bitext, "collections": scored}
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import subprocess
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -174,10 +175,18 @@ def _describe(experiment: Experiment, folder: Path, text: Text) -> None:
         "licences": text.licences,
         "data": text.report,
         "versions": {package: version(package) for package in PACKAGES},
+        "git_commit": _git_commit(),
     }
     if experiment.search.mode == "estimate":
         content["design"] = {"configurations": first_ones(experiment)}
     write_json(path, content)
+
+
+def _git_commit() -> str | None:
+    """The commit of the folder that the launch is made from; ``None`` where it is no git checkout."""
+    git = shutil.which("git")
+    found = git and subprocess.run([git, "rev-parse", "HEAD"], capture_output=True, text=True, check=False)
+    return found.stdout.strip() or None if found else None
 
 
 def _models(experiment: Experiment, folder: Path, text: Text, progress: Progress) -> Prepared:
@@ -291,4 +300,4 @@ def _followed(trackers: Sequence[Tracker]) -> Iterator[None]:
         yield
     finally:
         for tracker in trackers:
-            tracker.close(timeout=60)
+            tracker.close(timeout=20)

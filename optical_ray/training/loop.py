@@ -141,7 +141,12 @@ def _timed_step(context: Context, state: TrainState, stream: PairStream) -> dict
     batch = stream.batch(state.step, context.rank, context.num_workers).to(context.device)
     row = train_step(state, batch)
     seconds = time.perf_counter() - start
-    return {"step": state.step, **row, "tokens_per_second": batch.num_tokens * context.num_workers / seconds}
+    return {
+        "step": state.step,
+        "time": time.time(),
+        **row,
+        "tokens_per_second": batch.num_tokens * context.num_workers / seconds,
+    }
 
 
 def _flat(means: dict[str, dict[str, float]]) -> dict[str, float]:
