@@ -1,7 +1,11 @@
 """Every tensor signature of the mathematics is checked while the tests run: shapes by jaxtyping, types by beartype."""
 
-import os
+from __future__ import annotations
 
+import os
+from collections.abc import Iterator
+
+import pytest
 from jaxtyping import install_import_hook
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # tests' tensors are small: threads that wait for each other cost more
@@ -9,3 +13,26 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")  # tests' tensors are small: threa
 install_import_hook(
     ["optical_ray.ot", "optical_ray.retrieval", "optical_ray.losses", "optical_ray.encoders"], "beartype.beartype"
 )
+
+
+@pytest.fixture(scope="session")
+def ray_cluster() -> Iterator[None]:
+    """One Ray cluster for all tests: two on a machine confuse Ray Train's cleaning up."""
+    import ray
+
+    variables = {
+        "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "0.3",
+        "RAY_TRAIN_ENABLE_PRINT_PATCH": "0",
+        "RAY_USAGE_STATS_ENABLED": "0",
+        "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
+    }
+    before = {name: os.environ.get(name) for name in variables}
+    os.environ.update(variables)
+    ray.init(address="local", num_cpus=3, include_dashboard=True, log_to_driver=False)
+    yield
+    ray.shutdown()
+    for name, value in before.items():
+        if value is None:
+            os.environ.pop(name)
+        else:
+            os.environ[name] = value

@@ -8,7 +8,6 @@ import shutil
 import subprocess
 import time
 import urllib.request
-from collections.abc import Iterator
 from itertools import combinations
 from pathlib import Path
 from typing import Any
@@ -63,19 +62,6 @@ def test_prometheus_reads_the_list_of_nodes_that_ray_writes() -> None:
 @pytest.mark.skipif(shutil.which("promtool") is None, reason="promtool (of Prometheus) is not installed")
 def test_promtool_accepts_the_scrape_config() -> None:
     subprocess.run(["promtool", "check", "config", FOLDER / "prometheus.yml"], check=True, capture_output=True)
-
-
-@pytest.fixture(scope="module")
-def ray_cluster() -> Iterator[None]:
-    """The session's Ray, or one of this file's own where there is none."""
-    import ray
-
-    if ray.is_initialized():
-        yield
-        return
-    ray.init(address="local", num_cpus=1, include_dashboard=True, log_to_driver=False)
-    yield
-    ray.shutdown()
 
 
 @pytest.fixture
