@@ -9,6 +9,7 @@ import numpy as np
 from optical_ray.analysis.effects import Comparison, Matrix
 from optical_ray.analysis.figures import forest
 from optical_ray.analysis.headlines import Headline, signed
+from optical_ray.analysis.methods import regret_table
 from optical_ray.analysis.page import Card, HeatCell, HeatRow, HeatTable, Section
 from optical_ray.analysis.significance import CONDITIONAL
 from optical_ray.analysis.study import ENGLISH_ONLY, FloatArray, Study, nan_mean
@@ -91,7 +92,11 @@ def matrix_section(study: Study, cells: Matrix, family: Sequence[Comparison]) ->
         f"In a column a cell is the configuration of that source set with the best eval {study.measure} on that target."
     )
     section = Section(
-        "matrix", "Source sets × targets", (where,), heat=HeatTable(columns, tuple(rows), caption, legend)
+        "matrix",
+        "Source sets × targets",
+        (where,),
+        heat=HeatTable(columns, tuple(rows), caption, legend),
+        folded=(regret_table(study, cells),),
     )
     return section, _matrix_table(cells, study, caption, ranks)
 
@@ -198,7 +203,7 @@ def _selection_table(study: Study, headlines: Sequence[Headline]) -> Table:
     columns = (
         Column("target", "Target"), Column("source_set", "Chosen set"), Column("own_language", "own"),
         Column("gain", "gain", 3, sign=True), Column("cross_fitted_gain", "cross-fitted gain", 3, sign=True),
-        Column("picks", "Chosen when a seed is left out"),
+        Column("picks", "Chosen when a seed is left out", wrap=True),
     )  # fmt: skip
     rows: tuple[tuple[Value, ...], ...] = tuple(
         (

@@ -59,7 +59,7 @@ def _evidence(study: Study, item: Comparison, num_tests: int, selection: Selecti
     """The score, the gain, how sure it is, and how it was chosen."""
     interval = item.interval
     seeds = f"{interval.num_seeds} seeds" if interval.across_seeds else "1 seed: no claim across seeds"
-    with_seeds = f"; {p_text(item.p_seeds_holm)} with seeds as a level" if interval.across_seeds else ""
+    with_seeds = f"; with seeds as a level p_Holm {p_text(item.p_seeds_holm)}" if interval.across_seeds else ""
     chosen = "chosen on eval" if (EVAL, item.target) in study.panels else "chosen on the test topics themselves"
     if selection is not None:
         chosen += f", {signed(selection.gain)} where chosen without the seed it is judged on"

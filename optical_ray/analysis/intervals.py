@@ -20,8 +20,8 @@ LEVEL = 0.95
 class Interval:
     """``low`` to ``high``; ``seed_sd`` is NaN for one seed.
 
-    ``p``: where the interval of level 1 - p just touches zero, a two-sided p with seeds as a level (given the shared
-    teacher); with one seed it is the paired t-test's, conditional on that seed.
+    ``p``: two-sided, with seeds as a level, given the shared teacher (see ``two_level``); with one seed it is the
+    paired t-test's, conditional on that seed.
     """
 
     low: float
@@ -54,48 +54,43 @@ def two_level(block: FloatArray, level: float = LEVEL) -> Interval:
     A = max(0, s_seed^2 - MS / T) / R, B = s_topic^2 / T, MS = residual mean square. The half width is
     ``(A t_{R-1} + B t_{T-1}) / sqrt(A + B)``: each component brings its own t quantile (Cochran and Cox 1950 for the
     weighting). With two seeds MS / T is not subtracted. For one seed: t over topics, conditional on that seed.
-    Measured: ``experiments/benchmarks/truth_recovery.py``.
+
+    ``p`` is made for small levels, as Holm needs them, where a seed variance that was estimated as 0 would mislead:
+    it solves ``mean^2 = (s_seed^2 / R) t_{R-1}(p)^2 + (B - MS / (R T)) t_{T-1}(p)^2``, the components in quadrature
+    with nothing subtracted from the seeds' (Graybill and Wang 1980; Zou and Donner 2008). So it is the more careful of
+    the two. Both measured: ``experiments/benchmarks/truth_recovery.py``.
     """
     num_seeds, num_topics = block.shape
     mean = float(block.mean())
     if num_topics < 2:
         return Interval(float("nan"), float("nan"), num_seeds, num_topics, float("nan"), float("nan"))
     topic_means = block.mean(axis=0)
-    between_topics = float(topic_means.var(ddof=1)) / num_topics
+    topics = float(topic_means.var(ddof=1)) / num_topics
     if num_seeds == 1:
-        half = _half(1 - level, 0.0, 1, between_topics, num_topics)
-        p = _touching(abs(mean), 0.0, 1, between_topics, num_topics)
-        return Interval(mean - half, mean + half, 1, num_topics, float("nan"), p)
+        half = -float(special.stdtrit(num_topics - 1, (1 - level) / 2)) * topics**0.5
+        return Interval(mean - half, mean + half, 1, num_topics, float("nan"), _p(mean, 0.0, 1, topics, num_topics))
     seed_means = block.mean(axis=1)
     seed_variance = float(seed_means.var(ddof=1))
     residual = block - seed_means[:, None] - topic_means[None, :] + mean
-    mean_square = float((residual**2).sum()) / ((num_seeds - 1) * (num_topics - 1))
-    noise = mean_square / num_topics if num_seeds > 2 else 0.0
-    between_seeds = max(0.0, seed_variance - noise) / num_seeds
-    half = _half(1 - level, between_seeds, num_seeds, between_topics, num_topics)
-    p = _touching(abs(mean), between_seeds, num_seeds, between_topics, num_topics)
+    noise = float((residual**2).sum()) / ((num_seeds - 1) * (num_topics - 1)) / num_topics
+    seeds = max(0.0, seed_variance - (noise if num_seeds > 2 else 0.0)) / num_seeds
+    t_seeds, t_topics = (-float(special.stdtrit(count - 1, (1 - level) / 2)) for count in (num_seeds, num_topics))
+    half = (seeds * t_seeds + topics * t_topics) / (seeds + topics) ** 0.5 if seeds + topics > 0 else 0.0
+    p = _p(mean, seed_variance / num_seeds, num_seeds, max(0.0, topics - noise / num_seeds), num_topics)
     return Interval(mean - half, mean + half, num_seeds, num_topics, seed_variance**0.5, p)
 
 
-def _half(alpha: float, seeds: float, num_seeds: int, topics: float, num_topics: int) -> float:
-    """The half width at level 1 - alpha from the two variance components."""
-    total = seeds + topics
-    if total <= 0:
-        return 0.0
-    weighted = topics * -special.stdtrit(num_topics - 1, alpha / 2)
-    if seeds > 0:
-        weighted += seeds * -special.stdtrit(num_seeds - 1, alpha / 2)
-    return float(weighted / total**0.5)
-
-
-def _touching(distance: float, seeds: float, num_seeds: int, topics: float, num_topics: int) -> float:
-    """The alpha at which the half width is ``distance``, by bisection; 1 where nothing varies and nothing differs."""
+def _p(mean: float, seeds: float, num_seeds: int, topics: float, num_topics: int) -> float:
+    """The level at which the components in quadrature reach the mean, by bisection on its logarithm."""
     if seeds + topics <= 0:
-        return 1.0 if distance == 0 else 0.0
+        return 1.0 if mean == 0 else 0.0
     low, high = 1e-15, 1.0
     for _ in range(60):
         middle = (low * high) ** 0.5
-        if _half(middle, seeds, num_seeds, topics, num_topics) > distance:
+        square = topics * float(special.stdtrit(num_topics - 1, middle / 2)) ** 2
+        if seeds > 0:
+            square += seeds * float(special.stdtrit(num_seeds - 1, middle / 2)) ** 2
+        if square > mean**2:
             low = middle
         else:
             high = middle

@@ -155,8 +155,9 @@ def qap(
         return None
     count = len(predictor)
     orders, exhaustive = _relabellings(count, seed)
-    null = np.array([_spearman(gains, predictor[np.ix_(order[rows], order[columns])]) for order in orders])
-    rho = _spearman(gains, values)
+    moved = np.array([predictor[np.ix_(order[rows], order[columns])] for order in orders])
+    null = _spearman(gains, moved)
+    rho = float(_spearman(gains, values[None])[0])
     usable = null[~np.isnan(null)]
     hits = int((np.abs(usable) >= abs(rho) - 1e-12).sum())
     p = hits / len(usable) if exhaustive else (hits + 1) / (len(usable) + 1)
@@ -171,11 +172,22 @@ def _relabellings(count: int, seed: int) -> tuple[list[NDArray[np.int64]], bool]
     return [random.permutation(count) for _ in range(4999)], False
 
 
-def _spearman(gains: FloatArray, values: FloatArray) -> float:
-    cells = ~np.isnan(gains) & ~np.isnan(values)
-    if cells.sum() < 4:
-        return float("nan")
-    one, two = stats.rankdata(gains[cells]), stats.rankdata(values[cells])
-    one, two = one - one.mean(), two - two.mean()
-    scale = float(np.sqrt((one @ one) * (two @ two)))
-    return float(one @ two) / scale if scale > 0 else float("nan")
+def _spearman(gains: FloatArray, tables: FloatArray) -> FloatArray:
+    """Spearman's rho of S x J gains with each of K x S x J tables, over the cells that both have; NaN below four."""
+    there = ~np.isnan(gains)
+    one, others = gains[there], tables[:, there]
+    if not np.isnan(others).any():
+        return _pearson(stats.rankdata(one)[None, :], stats.rankdata(others, axis=1))
+    found = np.full(len(others), np.nan)
+    for index, two in enumerate(others):
+        both = ~np.isnan(two)
+        if both.sum() >= 4:
+            found[index] = _pearson(stats.rankdata(one[both])[None, :], stats.rankdata(two[both])[None, :])[0]
+    return found
+
+
+def _pearson(one: FloatArray, two: FloatArray) -> FloatArray:
+    one, two = one - one.mean(axis=1, keepdims=True), two - two.mean(axis=1, keepdims=True)
+    scale = np.sqrt((one**2).sum(axis=1) * (two**2).sum(axis=1))
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return np.asarray(np.where(scale > 0, (one * two).sum(axis=1) / scale, np.nan))

@@ -26,7 +26,7 @@ def trials_section(study: Study, ledger: Ledger) -> Section:
 def _excluded_table(study: Study) -> Table:
     columns = (
         Column("trial", "Trial"), Column("number", "No.", 0), Column("source_set", "Source set"),
-        Column("seed", "seed", 0), Column("state", "State"), Column("reason", "Reason"),
+        Column("seed", "seed", 0), Column("state", "State"), Column("reason", "Reason", wrap=True),
     )  # fmt: skip
     rows = tuple(
         (trial.key, trial.number, trial.label, trial.seed, trial.state, last_line(trial.reason))
@@ -100,7 +100,7 @@ def provenance_section(study: Study, ledger: Ledger) -> Section:
     for kind, key in (("data digest", "digests"), ("licence", "licences"), ("version", "versions")):
         found = study.about.get(key) or {}
         pairs += [(kind, str(name), _flat(value)) for name, value in sorted(found.items())]
-    columns = (Column("kind", "What"), Column("name", "Name"), Column("value", "Value"))
+    columns = (Column("kind", "What"), Column("name", "Name"), Column("value", "Value", wrap=True))
     tables = (
         (Table("provenance", "Data digests, licences and package versions.", columns, tuple(pairs)),) if pairs else ()
     )

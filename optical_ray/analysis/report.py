@@ -14,6 +14,7 @@ from optical_ray.analysis.games import games, solve
 from optical_ray.analysis.headlines import Headline, headlines
 from optical_ray.analysis.languages import predictor_section, shapley_section
 from optical_ray.analysis.load import load_study
+from optical_ray.analysis.methods import methods_section
 from optical_ray.analysis.page import Section, render
 from optical_ray.analysis.provenance import provenance_section, trials_section
 from optical_ray.analysis.robustness import control_section, epsilon_curves, settings_section, variance_section
@@ -66,6 +67,7 @@ def write_report(study_folder: Path) -> ReportResult:
         search_section(study, ledger, chosen),
         trials_section(study, ledger),
         provenance_section(study, ledger),
+        methods_section(study, family),
     ]
     sections = [part for part in parts if part is not None]
     folder = study_folder / "report"
@@ -117,7 +119,8 @@ def headline_table(lines: Sequence[Headline]) -> Table:
         Column("target", "Target"), Column("kind", "Kind"), Column("source_set", "Source set"),
         Column("mean", "Score", 3),
         Column("gain", "gain", 3, sign=True), Column("ci_low", "CI low", 3, sign=True),
-        Column("ci_high", "CI high", 3, sign=True), Column("p_holm", "p Holm", p=True), Column("sentence", "Sentence"),
+        Column("ci_high", "CI high", 3, sign=True), Column("p_holm", "p Holm", p=True),
+        Column("sentence", "Sentence", wrap=True),
     )  # fmt: skip
     rows = tuple(
         (line.target, line.kind, line.comparison.label, line.comparison.mean, line.comparison.gain,

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -55,12 +56,12 @@ class Panel:
     baselines: Mapping[str, FloatArray]
     dropped: int = 0
 
-    @property
+    @cached_property
     def seed_means(self) -> FloatArray:
         """C x R: the mean over topics, NaN where there is no such run."""
         return np.asarray(self.values.mean(axis=2))
 
-    @property
+    @cached_property
     def means(self) -> FloatArray:
         """C: the mean over topics and over the seeds that are there; NaN for a system without scores."""
         return nan_mean(self.seed_means, axis=1)

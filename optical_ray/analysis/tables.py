@@ -20,7 +20,10 @@ Value = str | float | int | bool | None
 
 @dataclass(frozen=True)
 class Column:
-    """``name`` in files, ``label`` for readers; ``digits``, ``sign`` and ``p`` how numbers are written."""
+    """``name`` in files, ``label`` for readers; ``digits``, ``sign`` and ``p`` how numbers are written.
+
+    ``wrap`` is for long texts, which break over lines on the page.
+    """
 
     name: str
     label: str
@@ -28,6 +31,7 @@ class Column:
     sign: bool = False
     p: bool = False
     title: str = ""
+    wrap: bool = False
 
     def text(self, value: Value) -> str:
         """``value`` as a reader sees it; a dash where there is none."""

@@ -99,7 +99,7 @@ def _extremes_table(study: Study, chosen: Sequence[Comparison], texts: Mapping[t
     columns = (
         Column("target", "Target"), Column("source_set", "Source set"), Column("side", "Side"),
         Column("topic_id", "Topic"),
-        Column("text", "Query"), Column("english_only", "English-only", 3), Column("score", study.metric, 3),
+        Column("text", "Query", wrap=True), Column("english_only", "English-only", 3), Column("score", study.metric, 3),
         Column("difference", "difference", 3, sign=True),
     )  # fmt: skip
     rows: list[tuple[Value, ...]] = []

@@ -36,11 +36,22 @@ def test_only_seeds_vary_gives_t_with_seeds_minus_one() -> None:
     assert found.p == pytest.approx(oracle.pvalue, rel=1e-3)
 
 
-def test_p_is_where_the_interval_touches_zero() -> None:
-    values = block(3)
-    found = two_level(values)
-    touching = two_level(values, level=1 - found.p)
-    assert min(abs(touching.low), abs(touching.high)) < 1e-9
+def test_p_is_more_careful_than_the_interval() -> None:
+    for seed in range(20):
+        found = two_level(block(3, seed=seed))
+        if found.p < 0.05:
+            assert found.excludes_zero
+
+
+@pytest.mark.parametrize("seed_sd", [0.0, 0.01])
+def test_p_holds_its_level_in_the_tail(seed_sd: float) -> None:
+    """Of 4,000 null blocks no more than 1 % and a bit have p < .01: Holm looks into the tail."""
+    random = np.random.default_rng(0)
+    hits = 0
+    for _ in range(4000):
+        values = random.normal(0, seed_sd, (3, 1)) + random.normal(0, 0.1, 40) + random.normal(0, 0.05, (3, 40))
+        hits += two_level(values).p < 0.01
+    assert stats.binomtest(hits, 4000).proportion_ci(0.999).low <= 0.01
 
 
 def test_constant_differences() -> None:
