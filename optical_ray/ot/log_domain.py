@@ -43,7 +43,7 @@ def solve(cost: Float[Tensor, "B M N"], a: Float[Tensor, "B M"], b: Float[Tensor
             if not moving.any():
                 break
     plan = (log_a + log_b + f + g - scaled).exp()
-    return Solution(plan, epsilon * f[:, :, 0], epsilon * g[:, 0, :], error, iterations)
+    return Solution(plan, (plan * cost).sum((1, 2)), epsilon * f[:, :, 0], epsilon * g[:, 0, :], error, iterations)
 
 
 def _log(weights: Float[Tensor, "B L"]) -> Float[Tensor, "B L"]:

@@ -28,13 +28,15 @@ class Terms(Protocol):
 
 
 class Solution(NamedTuple):
-    """Plan, potentials, and how far each pair got.
+    """Plan, its cost, potentials, and how far each pair got.
 
-    ``f`` (B, M) and ``g`` (B, N) are in units of cost: ``plan = a b exp((f + g - cost) / epsilon)``. ``error`` (B,)
-    is the mass that the next half step would move; for balanced transport that is the L1 marginal error.
+    ``value`` (B,) = <plan, cost>, taken while both are at hand. ``f`` (B, M) and ``g`` (B, N) are in units of cost:
+    ``plan = a b exp((f + g - cost) / epsilon)``. ``error`` (B,) is the mass that the next half step would move; for
+    balanced transport that is the L1 marginal error.
     """
 
     plan: Float[Tensor, "B M N"]
+    value: Float[Tensor, " B"]
     f: Float[Tensor, "B M"]
     g: Float[Tensor, "B N"]
     error: Float[Tensor, " B"]

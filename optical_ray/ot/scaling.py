@@ -18,16 +18,17 @@ make it fast and safe for small ragged batches:
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass, fields
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from optical_ray.ot import log_domain
 from optical_ray.ot.problem import Solution, Terms, damping
 
-CELLS_PER_CHUNK = 2**18
-"""Cells of one kernel that is worked on at a time on a CPU: with its transpose, 2 MB of float32."""
+CELLS_PER_CHUNK = 2**17
+"""Cells of one kernel that is worked on at a time on a CPU: with its transpose, 1 MB of float32."""
 
 
 def solve(cost: Float[Tensor, "B M N"], a: Float[Tensor, "B M"], b: Float[Tensor, "B N"], terms: Terms) -> Solution:
@@ -41,14 +42,15 @@ def solve(cost: Float[Tensor, "B M N"], a: Float[Tensor, "B M"], b: Float[Tensor
     for pairs, m, n in _chunks(a, b):
         part = _solve_chunk(cost[pairs, :m, :n], a[pairs, :m], b[pairs, :n], terms)
         whole.plan[pairs, :m, :n] = part.plan
-        whole.f[pairs, :m], whole.g[pairs, :n] = part.f, part.g
+        whole.value[pairs], whole.f[pairs, :m], whole.g[pairs, :n] = part.value, part.f, part.g
         whole.error[pairs], whole.iterations[pairs] = part.error, part.iterations
     return whole
 
 
 def _unsolved(plan: Float[Tensor, "B M N"], a: Float[Tensor, "B M"], b: Float[Tensor, "B N"]) -> Solution:
     iterations = torch.zeros(len(a), dtype=torch.long, device=a.device)
-    return Solution(plan, torch.zeros_like(a), torch.zeros_like(b), a.new_zeros(len(a)), iterations)
+    zeros = a.new_zeros(len(a))
+    return Solution(plan, zeros, torch.zeros_like(a), torch.zeros_like(b), zeros.clone(), iterations)
 
 
 def _chunks(a: Float[Tensor, "B M"], b: Float[Tensor, "B N"]) -> Iterator[tuple[Int[Tensor, " P"], int, int]]:
@@ -78,56 +80,146 @@ def _solve_chunk(
 ) -> Solution:
     """One chunk from the first to the last iteration."""
     result = _unsolved(cost, a, b)
-    whole = (cost, a, b)
-    plan: Tensor | None = None
-    pairs: Tensor | None = None  # None: all of the chunk
-    a, b = a[:, None, :], b[:, None, :]
-    f, g, wide = _start(cost, a, b, terms)
-    kernel = _kernel(cost, f, g, terms.epsilon)
-    kernel_t = kernel.transpose(1, 2).contiguous()
-    s, t, fresh = a.clone(), b.clone(), torch.empty_like(b)
-    if not wide:
-        _half_step(s, kernel, b, g, terms, out=t)
+    state = _State.start(cost, a, b, terms)
     # without a threshold there is nothing to look at before the end, unless scalings may grow
-    every = terms.check_every if wide or terms.threshold > 0 else terms.max_iterations
+    every = terms.check_every if state.wide or terms.threshold > 0 else terms.max_iterations
     for iteration in range(1, terms.max_iterations + 1):
-        _half_step(t, kernel_t, a, f, terms, out=s)
+        state.update_rows(terms)
         if iteration % every and iteration < terms.max_iterations:
-            _half_step(s, kernel, b, g, terms, out=t)
+            state.update_columns(terms)
             continue
-        sums = torch.bmm(s, kernel)
-        _update(sums, b, g, terms, out=fresh)
-        error = (sums * (fresh - t)).abs().sum((1, 2))
-        moving = error > terms.threshold if iteration < terms.max_iterations else torch.zeros_like(error).bool()
-        going_on = moving.nonzero()[:, 0]
-        if len(going_on) < len(moving):
-            done = (~moving).nonzero()[:, 0] if len(going_on) else slice(None)
-            ids = done if pairs is None else pairs[done]
-            s_done, t_done = s[done], t[done]
-            finished = (kernel[done] * s_done.transpose(1, 2)).mul_(t_done)
-            if plan is None:
-                plan = finished if len(finished) == len(result.plan) else torch.zeros_like(cost)
-            if plan is not finished:
-                plan[ids] = finished
-            result.f[ids] = (f[done] + terms.epsilon * _log_ratio(s_done, a[done]))[:, 0]
-            result.g[ids] = (g[done] + terms.epsilon * _log_ratio(t_done, b[done]))[:, 0]
-            result.error[ids], result.iterations[ids] = error[done], iteration
-            if len(going_on) == 0:
+        state.look(terms, iteration)
+        num_moving = int(state.moving.sum())
+        absorb = num_moving > 0 and state.wide and state.grown() > _exponent(cost.dtype) / 3
+        if num_moving <= len(state.moving) // 4 or absorb:
+            result = _put(result, state.pairs, state.solution(terms))
+            if num_moving == 0:
                 break
-            pairs = going_on if pairs is None else pairs[going_on]
-            cost, a, b, f, g = cost[going_on], a[going_on], b[going_on], f[going_on], g[going_on]
-            kernel, kernel_t = kernel[going_on], kernel_t[going_on]
-            s, t, fresh = s[going_on], t[going_on], fresh[going_on]
-        t, fresh = fresh, t
-        if wide:
-            grown_s, grown_t = _log_ratio(s, a), _log_ratio(t, b)
-            if max(float(grown_s.abs().amax()), float(grown_t.abs().amax())) > _exponent(a.dtype) / 3:
-                f, g = f + terms.epsilon * grown_s, g + terms.epsilon * grown_t
-                kernel = _kernel(cost, f, g, terms.epsilon)
-                kernel_t = kernel.transpose(1, 2).contiguous()
-                s, t = a.clone(), b.clone()
-    assert plan is not None
-    return _repair(result._replace(plan=plan), *whole, terms)
+            if num_moving < len(state.moving):
+                state = state.shrink()
+        if absorb:
+            state.absorb(terms)
+    return _repair(result, cost, a, b, terms)
+
+
+def _put(whole: Solution, pairs: Int[Tensor, " P"], part: Solution) -> Solution:
+    """``whole`` with ``part`` at ``pairs``; what was there may be overwritten or be ``part`` itself."""
+    if len(pairs) == len(whole.plan):
+        return part
+    for old, new in zip(whole, part, strict=True):
+        old[pairs] = new
+    return whole
+
+
+@dataclass
+class _State:
+    """Pairs that are worked on together, those that have converged included until there is reason to part.
+
+    ``moving`` (P,): not converged at the last look. ``s_out``, ``t_out``, ``error``, ``iterations``: what each pair had
+    at the last look at which it moved.
+    """
+
+    pairs: Int[Tensor, " P"]
+    cost: Float[Tensor, "P M N"]
+    a: Float[Tensor, "P 1 M"]
+    b: Float[Tensor, "P 1 N"]
+    f: Float[Tensor, "P 1 M"]
+    g: Float[Tensor, "P 1 N"]
+    kernel: Float[Tensor, "P M N"]
+    kernel_t: Float[Tensor, "P N M"]
+    s: Float[Tensor, "P 1 M"]
+    t: Float[Tensor, "P 1 N"]
+    s_out: Float[Tensor, "P 1 M"]
+    t_out: Float[Tensor, "P 1 N"]
+    error: Float[Tensor, " P"]
+    iterations: Int[Tensor, " P"]
+    moving: Bool[Tensor, " P"]
+    wide: bool
+
+    @classmethod
+    def start(
+        cls, cost: Float[Tensor, "P M N"], a: Float[Tensor, "P M"], b: Float[Tensor, "P N"], terms: Terms
+    ) -> _State:
+        a, b = a[:, None, :], b[:, None, :]
+        kernel, f, g, wide = _first_kernel(cost, a, b, terms)
+        pairs = torch.arange(len(cost), device=cost.device)
+        state = cls(
+            pairs=pairs,
+            cost=cost,
+            a=a,
+            b=b,
+            f=f,
+            g=g,
+            kernel=kernel,
+            kernel_t=kernel.transpose(1, 2).contiguous(),
+            s=a.clone(),
+            t=b.clone(),
+            s_out=a.clone(),
+            t_out=b.clone(),
+            error=cost.new_zeros(len(cost)),
+            iterations=torch.zeros_like(pairs),
+            moving=torch.ones_like(pairs, dtype=torch.bool),
+            wide=wide,
+        )
+        if not wide:  # else the first step of the columns has been taken in the log domain
+            state.update_columns(terms)
+        return state
+
+    def update_rows(self, terms: Terms) -> None:
+        torch.bmm(self.t, self.kernel_t, out=self.s)
+        _scale(self.s, self.a, self.f, terms, out=self.s)
+
+    def update_columns(self, terms: Terms) -> None:
+        torch.bmm(self.s, self.kernel, out=self.t)
+        _scale(self.t, self.b, self.g, terms, out=self.t)
+
+    def look(self, terms: Terms, iteration: int) -> None:
+        """Take the column step, and with it see how much it moves; keep what pairs had before it."""
+        sums = torch.bmm(self.s, self.kernel)
+        fresh = torch.empty_like(sums)
+        _scale(sums, self.b, self.g, terms, out=fresh)
+        error = (fresh - self.t).mul_(sums).abs_().sum((1, 2))
+        if bool(self.moving.all()):
+            self.s_out.copy_(self.s)
+            self.t_out, self.error = self.t, error
+            self.iterations.fill_(iteration)
+        else:
+            rows = self.moving[:, None, None]
+            self.s_out = torch.where(rows, self.s, self.s_out)
+            self.t_out = torch.where(rows, self.t, self.t_out)
+            self.error = torch.where(self.moving, error, self.error)
+            self.iterations.masked_fill_(self.moving, iteration)
+        self.t = fresh
+        # a pair that is not a number any more is not moving either: it is repaired at the end
+        self.moving = (self.error > terms.threshold) & self.error.isfinite()
+        if iteration == terms.max_iterations:
+            self.moving = torch.zeros_like(self.moving)
+
+    def solution(self, terms: Terms) -> Solution:
+        """What the pairs had at the last look at which they moved."""
+        plan = (self.kernel * self.s_out.transpose(1, 2)).mul_(self.t_out)
+        f = self.f + terms.epsilon * _log_ratio(self.s_out, self.a)
+        g = self.g + terms.epsilon * _log_ratio(self.t_out, self.b)
+        return Solution(plan, (plan * self.cost).sum((1, 2)), f[:, 0], g[:, 0], self.error, self.iterations)
+
+    def shrink(self) -> _State:
+        """Only those that move."""
+        kept = self.moving.nonzero()[:, 0]
+        tensors = {x.name: getattr(self, x.name) for x in fields(self) if x.name != "wide"}
+        return _State(**{name: tensor[kept] for name, tensor in tensors.items()}, wide=self.wide)
+
+    def grown(self) -> float:
+        """The largest |log| of a scaling."""
+        s, t = _log_ratio(self.s, self.a), _log_ratio(self.t, self.b)
+        return max(float(s.abs().amax()), float(t.abs().amax()))
+
+    def absorb(self, terms: Terms) -> None:
+        """Move the scalings into the potentials: K diag(t) with t = b exp(h / eps) is a kernel with g + h."""
+        self.f = self.f + terms.epsilon * _log_ratio(self.s, self.a)
+        self.g = self.g + terms.epsilon * _log_ratio(self.t, self.b)
+        self.kernel = _kernel(self.cost, self.f, self.g, terms.epsilon)
+        self.kernel_t = self.kernel.transpose(1, 2).contiguous()
+        self.s, self.t = self.a.clone(), self.b.clone()
 
 
 def _exponent(dtype: torch.dtype) -> float:
@@ -135,18 +227,19 @@ def _exponent(dtype: torch.dtype) -> float:
     return -0.69 * float(torch.tensor(torch.finfo(dtype).tiny, dtype=torch.float64).log())
 
 
-def _start(
+def _first_kernel(
     cost: Float[Tensor, "P M N"], a: Float[Tensor, "P 1 M"], b: Float[Tensor, "P 1 N"], terms: Terms
-) -> tuple[Float[Tensor, "P 1 M"], Float[Tensor, "P 1 N"], bool]:
-    """First potentials, and whether the costs span too much for plain scaling."""
-    low, high = (float(bound) for bound in torch.aminmax(cost))
+) -> tuple[Float[Tensor, "P M N"], Float[Tensor, "P 1 M"], Float[Tensor, "P 1 N"], bool]:
+    """First kernel, its potentials, and whether the costs span too much for plain scaling."""
+    low, high = torch.aminmax(cost)
     f, g = torch.zeros_like(a), torch.zeros_like(b)
-    if (high - low) / terms.epsilon <= _exponent(cost.dtype):
-        return f, g + low, False
+    if float(high - low) <= terms.epsilon * _exponent(cost.dtype):
+        return torch.sub(low / terms.epsilon, cost, alpha=1 / terms.epsilon).exp_(), f, g + low, False
     scaled = cost / terms.epsilon
     g = -damping(terms) * (a.log().transpose(1, 2) - scaled).logsumexp(1, keepdim=True)
     f = -damping(terms) * (b.log() + g - scaled).logsumexp(2, keepdim=True).transpose(1, 2)
-    return terms.epsilon * f, terms.epsilon * g, True
+    f, g = terms.epsilon * f, terms.epsilon * g
+    return _kernel(cost, f, g, terms.epsilon), f, g, True
 
 
 def _kernel(
@@ -157,20 +250,7 @@ def _kernel(
     return (f.transpose(1, 2) + g - cost).mul_(1 / epsilon).clamp_(-limit, limit).exp_()
 
 
-def _half_step(
-    scaling: Float[Tensor, "P 1 X"],
-    kernel: Float[Tensor, "P X Y"],
-    weights: Float[Tensor, "P 1 Y"],
-    potential: Float[Tensor, "P 1 Y"],
-    terms: Terms,
-    *,
-    out: Float[Tensor, "P 1 Y"],
-) -> None:
-    torch.bmm(scaling, kernel, out=out)
-    _update(out, weights, potential, terms, out=out)
-
-
-def _update(
+def _scale(
     sums: Float[Tensor, "P 1 Y"],
     weights: Float[Tensor, "P 1 Y"],
     potential: Float[Tensor, "P 1 Y"],

@@ -14,6 +14,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from optical_ray.ot import log_domain, scaling
+from optical_ray.ot.problem import Solution
 
 Backend = Literal["auto", "scaling", "log"]
 
@@ -66,21 +67,34 @@ class SinkhornOutput:
 
     ``plan`` (B, M, N): zero wherever a weight is zero; a constant to autograd unless the gradient is unrolled.
     ``value`` (B,): <plan, cost>, differentiable in the cost; with a constant plan its gradient is the plan.
-    ``entropic_value`` (B,): the objective that was minimised, <P, C> + eps KL(P | a b), and where transport is
-    unbalanced + tau KL(P 1 | a) + tau KL(P' 1 | b).
     ``marginal_error`` (B,): mass that the next half step would move, which for balanced transport is the L1
     distance of the plan's columns from ``b`` (its rows hold exactly). ``iterations`` (B,). ``converged`` (B,).
-    ``f`` (B, M), ``g`` (B, N): potentials, P = a b exp((f + g - C) / eps); zero at padding.
+    ``f`` (B, M), ``g`` (B, N): potentials, P = a b exp((f + g - C) / eps), meaningless at padding.
+    ``a``, ``b``, ``config``: the problem.
     """
 
     plan: Float[Tensor, "B M N"]
     value: Float[Tensor, " B"]
-    entropic_value: Float[Tensor, " B"]
     marginal_error: Float[Tensor, " B"]
     iterations: Int[Tensor, " B"]
     converged: Bool[Tensor, " B"]
     f: Float[Tensor, "B M"]
     g: Float[Tensor, "B N"]
+    a: Float[Tensor, "B M"]
+    b: Float[Tensor, "B N"]
+    config: SinkhornConfig
+
+    @property
+    def entropic_value(self) -> Float[Tensor, " B"]:
+        """The objective that was minimised, <P, C> + eps KL(P | a b), and where transport is unbalanced
+        + tau KL(P 1 | a) + tau KL(P' 1 | b)."""
+        # KL(P | a b) = <P, (f + g - C) / eps> - |P| + |a| |b| is read off the potentials, without a logarithm of P
+        rows, columns = self.plan.sum(2), self.plan.sum(1)
+        relative = (self.f * rows).sum(1) + (self.g * columns).sum(1) - self.value
+        objective = self.value + relative + self.config.epsilon * (self.a.sum(1) * self.b.sum(1) - rows.sum(1))
+        if self.config.tau is not None:
+            objective = objective + self.config.tau * (_divergence(rows, self.a) + _divergence(columns, self.b))
+        return objective
 
 
 def sinkhorn(
@@ -112,45 +126,52 @@ def sinkhorn(
     """
     if config.gradient == "unrolled" and backend == "scaling":
         raise ValueError("backend: must be log or auto where gradient is unrolled, got scaling")
-    empty = ~((a > 0).any(1) & (b > 0).any(1))
-    filled_a, filled_b = (torch.where(empty[:, None], 1 / w.shape[1], w) for w in (a, b))  # nobody divides 0 by 0
-    if config.gradient == "unrolled" or backend == "log":
-        with torch.set_grad_enabled(config.gradient == "unrolled" and torch.is_grad_enabled()):
-            solution = log_domain.solve(cost, filled_a, filled_b, config)
-    else:
-        with torch.no_grad():
-            solution = scaling.solve(cost.detach(), filled_a, filled_b, config)
-    plan = torch.where(empty[:, None, None], 0, solution.plan)
-    f, g = torch.where(a > 0, solution.f, 0), torch.where(b > 0, solution.g, 0)
-    value = (plan * cost).sum((1, 2))
+    unrolled = config.gradient == "unrolled"
+    full_a, full_b, empty = a.detach(), b.detach(), None
+    if min(float(a.sum(1).amin()), float(b.sum(1).amin())) <= 0:
+        # solved as if they were full, so that nobody divides zero by zero, then emptied
+        empty = ~((a > 0).any(1) & (b > 0).any(1))
+        full_a, full_b = (torch.where(empty[:, None], 1 / w.shape[1], w) for w in (full_a, full_b))
+    with torch.set_grad_enabled(unrolled and torch.is_grad_enabled()):
+        solver = log_domain if unrolled or backend == "log" else scaling
+        solution = solver.solve(cost, full_a, full_b, config)
+        if empty is not None:
+            solution = Solution(*(x * ~empty.view(-1, *[1] * (x.ndim - 1)) for x in solution))
     return SinkhornOutput(
-        plan=plan,
-        value=value,
-        entropic_value=_entropic_value(plan, value, f, g, a, b, config),
-        marginal_error=torch.where(empty, 0, solution.error),
-        iterations=torch.where(empty, 0, solution.iterations),
-        converged=empty | (solution.error <= config.threshold),
-        f=f,
-        g=g,
+        plan=solution.plan,
+        value=solution.value if unrolled else _envelope(cost, solution.plan, solution.value),
+        marginal_error=solution.error,
+        iterations=solution.iterations,
+        converged=solution.error <= config.threshold,
+        f=solution.f,
+        g=solution.g,
+        a=a,
+        b=b,
+        config=config,
     )
 
 
-def _entropic_value(
-    plan: Float[Tensor, "B M N"],
-    value: Float[Tensor, " B"],
-    f: Float[Tensor, "B M"],
-    g: Float[Tensor, "B N"],
-    a: Float[Tensor, "B M"],
-    b: Float[Tensor, "B N"],
-    config: SinkhornConfig,
+class _Envelope(torch.autograd.Function):
+    """<P, C> with P a constant: its value is known, its gradient is P."""
+
+    @staticmethod
+    def forward(
+        ctx: Any, cost: Float[Tensor, "B M N"], plan: Float[Tensor, "B M N"], value: Float[Tensor, " B"]
+    ) -> Float[Tensor, " B"]:
+        ctx.save_for_backward(plan)
+        return value.clone()
+
+    @staticmethod
+    def backward(ctx: Any, *upstream: Float[Tensor, " B"]) -> tuple[Float[Tensor, "B M N"], None, None]:
+        (plan,) = ctx.saved_tensors
+        return upstream[0][:, None, None] * plan, None, None
+
+
+def _envelope(
+    cost: Float[Tensor, "B M N"], plan: Float[Tensor, "B M N"], value: Float[Tensor, " B"]
 ) -> Float[Tensor, " B"]:
-    """KL(P | a b) = <P, (f + g - C) / eps> - |P| + |a| |b|: read off the potentials, without a logarithm of P."""
-    rows, columns = plan.sum(2), plan.sum(1)
-    relative = (f * rows).sum(1) + (g * columns).sum(1) - value
-    objective = value + relative + config.epsilon * (a.sum(1) * b.sum(1) - rows.sum(1))
-    if config.tau is not None:
-        objective = objective + config.tau * (_divergence(rows, a) + _divergence(columns, b))
-    return objective
+    result: Tensor = _Envelope.apply(cost, plan, value)  # type: ignore[no-untyped-call]
+    return result
 
 
 def _divergence(x: Float[Tensor, "B L"], y: Float[Tensor, "B L"]) -> Float[Tensor, " B"]:
