@@ -79,36 +79,34 @@ def _solve_chunk(
     cost: Float[Tensor, "P M N"], a: Float[Tensor, "P M"], b: Float[Tensor, "P N"], terms: Terms
 ) -> Solution:
     """One chunk from the first to the last iteration."""
-    result = _unsolved(cost, a, b)
+    result: Solution | None = None
     state = _State.start(cost, a, b, terms)
     # without a threshold there is nothing to look at before the end, unless scalings may grow
     every = terms.check_every if state.wide or terms.threshold > 0 else terms.max_iterations
-    for iteration in range(1, terms.max_iterations + 1):
-        state.update_rows(terms)
-        if iteration % every and iteration < terms.max_iterations:
-            state.update_columns(terms)
-            continue
+    iteration = 0
+    while True:
+        steps = min(every - iteration % every, terms.max_iterations - iteration)
+        iteration += steps
+        state.step(steps - 1, terms)
         state.look(terms, iteration)
         num_moving = int(state.moving.sum())
         absorb = num_moving > 0 and state.wide and state.grown() > _exponent(cost.dtype) / 3
         if num_moving <= len(state.moving) // 4 or absorb:
-            result = _put(result, state.pairs, state.solution(terms))
+            part = state.solution(terms)
+            if len(part.plan) == len(cost):
+                result = part  # anew, where scalings were absorbed while all pairs moved
+            else:
+                result = result or _unsolved(torch.empty_like(cost), a, b)
+                for whole, some in zip(result, part, strict=True):
+                    whole[state.pairs] = some
             if num_moving == 0:
                 break
             if num_moving < len(state.moving):
                 state = state.shrink()
         if absorb:
             state.absorb(terms)
+    assert result is not None
     return _repair(result, cost, a, b, terms)
-
-
-def _put(whole: Solution, pairs: Int[Tensor, " P"], part: Solution) -> Solution:
-    """``whole`` with ``part`` at ``pairs``; what was there may be overwritten or be ``part`` itself."""
-    if len(pairs) == len(whole.plan):
-        return part
-    for old, new in zip(whole, part, strict=True):
-        old[pairs] = new
-    return whole
 
 
 @dataclass
@@ -173,8 +171,22 @@ class _State:
         torch.bmm(self.s, self.kernel, out=self.t)
         _scale(self.t, self.b, self.g, terms, out=self.t)
 
+    def step(self, count: int, terms: Terms) -> None:
+        """``count`` iterations without a look."""
+        if terms.tau is None:  # spelled out: at this size a call costs as much as a division
+            bmm, div = torch.bmm, torch.div
+            a, b, s, t, kernel, kernel_t = self.a, self.b, self.s, self.t, self.kernel, self.kernel_t
+            for _ in range(count):
+                div(a, bmm(t, kernel_t, out=s), out=s)
+                div(b, bmm(s, kernel, out=t), out=t)
+        else:
+            for _ in range(count):
+                self.update_rows(terms)
+                self.update_columns(terms)
+
     def look(self, terms: Terms, iteration: int) -> None:
-        """Take the column step, and with it see how much it moves; keep what pairs had before it."""
+        """One iteration that sees how much its column step moves, and keeps what pairs had before that."""
+        self.update_rows(terms)
         sums = torch.bmm(self.s, self.kernel)
         fresh = torch.empty_like(sums)
         _scale(sums, self.b, self.g, terms, out=fresh)

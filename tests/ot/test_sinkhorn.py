@@ -80,6 +80,17 @@ def test_a_batch_equals_a_loop(ragged, epsilon, tau, backend):
         torch.testing.assert_close(out.entropic_value[pair], alone.entropic_value[0], rtol=0, atol=1e-12)
 
 
+@pytest.mark.parametrize("epsilon", [0.005, 0.1])
+@pytest.mark.parametrize("backend", ["scaling", "log"])
+def test_what_came_in_stays_as_it_was(ragged, epsilon, backend):
+    problems = ragged(SIZES * 3, seed=3)
+    problems.a[1] = 0
+    before = [x.clone() for x in (problems.cost, problems.a, problems.b)]
+    sinkhorn(problems.cost, problems.a, problems.b, SinkhornConfig(epsilon, max_iterations=300), backend=backend)
+    for old, new in zip(before, (problems.cost, problems.a, problems.b), strict=True):
+        assert torch.equal(old, new)
+
+
 def test_chunks_change_nothing(ragged, monkeypatch):
     problems = ragged(SIZES * 3)
     config = SinkhornConfig(epsilon=0.05, threshold=1e-5, max_iterations=300)

@@ -1,0 +1,223 @@
+"""How fast the Sinkhorn solver is beside POT, GeomLoss and OTT-JAX, and how far the plans are apart.
+
+    python experiments/benchmarks/sinkhorn.py [--repeats 7] [--threads N] [--only NAME] [--json FILE]
+
+Measures the CPU, and the GPU too where there is one. All solvers run 50 iterations on the same ragged problems: cosine
+costs of random unit vectors, lengths uniform between a quarter of the longest and the longest, float32. Solvers take
+turns within each repeat, so that ratios are of one moment; shown are medians with the smallest and largest. GeomLoss
+and OTT-JAX are measured if they are installed. ``difference`` is the largest of |plan - POT's plan in float64 after the
+same 50 iterations|; GeomLoss averages its two half steps and anneals epsilon, so its
+iterates differ until they converge.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib.util
+import json
+import os
+import platform
+import statistics
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import ot
+import torch
+from ot.batch import solve_batch
+from torch import Tensor
+from torch.nn import functional
+
+from optical_ray.ot.sinkhorn import SinkhornConfig, sinkhorn
+
+ITERATIONS = 50
+
+
+@dataclass(frozen=True)
+class Problem:
+    """A ragged batch: padded costs (B, M, N), weights that are zero at padding, and true lengths."""
+
+    x: Tensor
+    y: Tensor
+    cost: Tensor
+    a: Tensor
+    b: Tensor
+    rows: list[int]
+    columns: list[int]
+    epsilon: float
+
+
+def draw(pairs: int, length: int, epsilon: float, device: str, dim: int = 128) -> Problem:
+    """``pairs`` problems of up to ``length`` x ``length`` tokens."""
+    generator = torch.Generator().manual_seed(0)
+    sides = []
+    for _ in range(2):
+        lengths = torch.randint(max(length // 4, 1), length + 1, (pairs,), generator=generator)
+        lengths[0] = length
+        mask = torch.arange(length) < lengths[:, None]
+        vectors = functional.normalize(torch.randn(pairs, length, dim, generator=generator), dim=-1)
+        sides.append((vectors * mask[:, :, None], mask / lengths[:, None], lengths.tolist()))
+    (x, a, rows), (y, b, columns) = sides
+    cost = 1 - x @ y.transpose(1, 2)
+    return Problem(*(tensor.to(device) for tensor in (x, y, cost, a, b)), rows, columns, epsilon)
+
+
+def ours(problem: Problem, backend: str) -> Callable[[], Tensor]:
+    config = SinkhornConfig(epsilon=problem.epsilon, max_iterations=ITERATIONS, threshold=0.0)
+    return lambda: sinkhorn(problem.cost, problem.a, problem.b, config, backend=backend).plan
+
+
+def pot_batch(problem: Problem, method: str) -> Callable[[], Tensor]:
+    """POT's batched solver starts with the rows, so it gets the transpose; it has no padding, so weights of 1e-30."""
+    cost = problem.cost.transpose(1, 2).contiguous()
+    a, b = problem.a.clamp_min(1e-30), problem.b.clamp_min(1e-30)
+    arguments = {"max_iter": ITERATIONS, "tol": 0, "method": method, "grad": "detach"}
+    return lambda: solve_batch(cost, problem.epsilon, b, a, **arguments).plan.transpose(1, 2)
+
+
+def pot_loop(problem: Problem) -> Callable[[], Tensor]:
+    """``ot.sinkhorn`` in NumPy, float64, one pair after another, without padding."""
+    pairs = [
+        (a[:m].double().numpy(), b[:n].double().numpy(), cost[:m, :n].double().numpy())
+        for a, b, cost, m, n in zip(
+            problem.a.cpu(), problem.b.cpu(), problem.cost.cpu(), problem.rows, problem.columns, strict=True
+        )
+    ]
+    plan = torch.zeros(problem.cost.shape, dtype=torch.float64)
+
+    def run() -> Tensor:
+        for pair, (a, b, cost) in enumerate(pairs):
+            solved = ot.sinkhorn(a, b, cost, problem.epsilon, numItermax=ITERATIONS, stopThr=0, warn=False)
+            plan[pair, : len(a), : len(b)] = torch.from_numpy(np.asarray(solved))
+        return plan
+
+    return run
+
+
+def geomloss(problem: Problem) -> Callable[[], Tensor]:
+    """GeomLoss' batched solver over cost matrices."""
+    from geomloss.ot import solve_batch as geomloss_batch
+
+    a, b = problem.a.clamp_min(1e-30), problem.b.clamp_min(1e-30)
+    return lambda: geomloss_batch(problem.cost, reg=problem.epsilon, a=a, b=b, max_iter=ITERATIONS).plan
+
+
+def ott(problem: Problem) -> Callable[[], Tensor]:
+    """OTT-JAX, vectorised over pairs and compiled, in its scaling mode."""
+    import jax
+    from ott.geometry.geometry import Geometry
+    from ott.problems.linear.linear_problem import LinearProblem
+    from ott.solvers.linear.sinkhorn import Sinkhorn
+
+    solver = Sinkhorn(
+        lse_mode=problem.epsilon < 0.05,  # its scaling mode underflows float32 below that
+        threshold=-1.0,
+        min_iterations=ITERATIONS,
+        max_iterations=ITERATIONS,
+        inner_iterations=ITERATIONS,
+    )
+
+    def one(cost, a, b):  # type: ignore[no-untyped-def]
+        return solver(LinearProblem(Geometry(cost_matrix=cost, epsilon=problem.epsilon), a, b)).matrix
+
+    compiled = jax.jit(jax.vmap(one))
+    arrays = [jax.numpy.asarray(tensor.cpu().numpy()) for tensor in (problem.cost, problem.a, problem.b)]
+    return lambda: torch.from_numpy(np.array(compiled(*arrays).block_until_ready()))
+
+
+def solvers(problem: Problem) -> dict[str, Callable[[], Tensor]]:
+    """Whoever can solve ``problem`` here; the first is ours."""
+    found = {"optical_ray": ours(problem, "auto")}
+    if problem.cost.is_cuda:
+        found["optical_ray (torch)"] = ours(problem, "scaling")
+    found["POT ot.batch"] = pot_batch(problem, "log_sinkhorn")
+    found["POT ot.batch, exp domain"] = pot_batch(problem, "sinkhorn")
+    if not problem.cost.is_cuda:
+        found["POT loop"] = pot_loop(problem)
+    if importlib.util.find_spec("geomloss"):
+        found["GeomLoss"] = geomloss(problem)
+    if importlib.util.find_spec("ott") and not problem.cost.is_cuda:
+        found["OTT-JAX"] = ott(problem)
+    return found
+
+
+def seconds(run: Callable[[], Tensor], problem: Problem) -> float:
+    """Time of one call, over as many as take about 50 ms."""
+    calls = 0
+    start = time.perf_counter()
+    while calls == 0 or (time.perf_counter() - start < 0.05 and calls < 100):
+        run()
+        if problem.cost.is_cuda:
+            torch.cuda.synchronize()
+        calls += 1
+    return (time.perf_counter() - start) / calls
+
+
+def measure(name: str, problem: Problem, repeats: int) -> list[dict[str, float | str]]:
+    """One table."""
+    runs = solvers(problem)
+    reference = pot_loop(problem)()
+    differences = {solver: float((run().cpu().double() - reference).abs().max()) for solver, run in runs.items()}
+    times: dict[str, list[float]] = {solver: [] for solver in runs}
+    for _ in range(repeats):
+        for solver, run in runs.items():
+            times[solver].append(seconds(run, problem))
+    print(f"\n{name}, {ITERATIONS} iterations, epsilon {problem.epsilon}, {repeats} repeats")
+    print(f"{'':26} {'ms: median':>10} {'min':>8} {'max':>8}   {'times ours':>10} {'min':>7} {'max':>7}   difference")
+    rows: list[dict[str, float | str]] = []
+    for solver, taken in times.items():
+        ratios = [theirs / mine for theirs, mine in zip(taken, times["optical_ray"], strict=True)]
+        row = {
+            "problem": name,
+            "epsilon": problem.epsilon,
+            "solver": solver,
+            "ms": 1e3 * statistics.median(taken),
+            "ms_min": 1e3 * min(taken),
+            "ms_max": 1e3 * max(taken),
+            "ratio": statistics.median(ratios),
+            "ratio_min": min(ratios),
+            "ratio_max": max(ratios),
+            "difference": differences[solver],
+        }
+        rows.append(row)
+        print(
+            f"{solver:26} {row['ms']:10.2f} {row['ms_min']:8.2f} {row['ms_max']:8.2f}   "
+            f"{row['ratio']:10.1f} {row['ratio_min']:7.1f} {row['ratio_max']:7.1f}   {row['difference']:.1e}",
+            flush=True,
+        )
+    return rows
+
+
+PROBLEMS = {
+    "cpu 64 x 32 x 32": ("cpu", 64, 32),
+    "cpu 256 x 180 x 180": ("cpu", 256, 180),
+    "gpu 256 x 64 x 64": ("cuda", 256, 64),
+    "gpu 256 x 180 x 180": ("cuda", 256, 180),
+}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--repeats", type=int, default=7)
+    parser.add_argument("--threads", type=int, default=torch.get_num_threads(), help="of torch")
+    parser.add_argument("--only", choices=PROBLEMS, help="one of the problems")
+    parser.add_argument("--epsilon", type=float, nargs="+", default=[0.1, 0.02])
+    parser.add_argument("--json", type=Path, help="write the table there, too")
+    arguments = parser.parse_args()
+    torch.set_num_threads(arguments.threads)
+    gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else "no GPU: its part is left out"
+    print(f"torch {torch.__version__}, POT {ot.__version__}, {platform.machine()}, {os.cpu_count()} CPUs, {gpu}")
+    rows = []
+    for name, (device, pairs, length) in PROBLEMS.items():
+        if arguments.only not in (None, name) or (device == "cuda" and not torch.cuda.is_available()):
+            continue
+        for epsilon in arguments.epsilon:
+            rows += measure(name, draw(pairs, length, epsilon, device), arguments.repeats)
+    if arguments.json:
+        arguments.json.write_text(json.dumps(rows, indent=1))
+
+
+if __name__ == "__main__":
+    main()
