@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any, NoReturn
 
 import typer
 
@@ -20,6 +20,9 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
+
+UsageError: Any = typer.BadParameter.__base__
+"""What the command line's parser raises; which package it lives in depends on typer's version."""
 
 Spec = Annotated[Path, typer.Argument(metavar="SPEC", help="The study's YAML.", show_default=False)]
 StudyDir = Annotated[Path, typer.Argument(metavar="STUDY_DIR", help="A study's folder.", show_default=False)]
@@ -100,23 +103,18 @@ def ui(study_dir: StudyDir, port: Annotated[int, typer.Option(help="On this mach
 def main() -> None:
     """Run a verb; what the user can mend is one message and exit code 2, never a traceback."""
     try:
-        app(standalone_mode=False)
-    except typer.Exit as end:
-        sys.exit(end.exit_code)
-    except typer.Abort:
-        sys.exit(INTERRUPTED)
+        code = app(standalone_mode=False)
+    except UsageError as error:
+        _fail(error.format_message(), BAD_INPUT)
     except InputError as error:
         _fail(str(error), BAD_INPUT)
     except LeaseHeld as error:
         _fail(str(error), LEASE_HELD)
     except KeyboardInterrupt:
         _fail("interrupted; what was done is saved: run the same command again to go on", INTERRUPTED)
-    except Exception as error:
-        if type(error).__module__.startswith(("click", "typer")) and hasattr(error, "format_message"):
-            _fail(error.format_message(), BAD_INPUT)
-        raise
+    sys.exit(code if isinstance(code, int) else DONE)
 
 
-def _fail(message: str, code: int) -> None:
+def _fail(message: str, code: int) -> NoReturn:
     print(f"optical-ray: {message}", file=sys.stderr)
     sys.exit(code)

@@ -119,9 +119,7 @@ def run_or_resume(spec: Path, storage: str, settings: list[str], address: str) -
     _say_data(screen, progress)
     for tracker in trackers:
         if late := tracker.behind():
-            screen.print(
-                f"MLflow lacks {len(late)} runs of the study; run it again to bring them", soft_wrap=True
-            )
+            screen.print(f"MLflow lacks {len(late)} runs of the study; run it again to bring them", soft_wrap=True)
     return _say_result(screen, experiment, ledger)
 
 

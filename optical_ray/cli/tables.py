@@ -25,7 +25,7 @@ def score_table(ledger: Ledger, metric: str, targets: Sequence[str]) -> Table:
     for path in paths:
         table.add_column(path.rpartition(".")[2], justify="right")
     for target in targets:
-        table.add_column(target, justify="right")
+        table.add_column(target)  # numbers of one width: marks behind them do not move the points
     for name, scores in ledger.baselines().items():
         numbers = [_number(scores, metric, target) for target in targets]
         table.add_row(f"({name})", *([""] * len(paths)), *numbers, style="note")

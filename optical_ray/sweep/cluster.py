@@ -84,6 +84,7 @@ def cluster(address: str) -> Iterator[Capacity]:
         **ENVIRONMENT,
         "RAY_USAGE_STATS_ENABLED": "0",
         "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
+        "TUNE_DISABLE_SIGINT_HANDLER": "1",
     }.items():
         os.environ.setdefault(name, value)
     own = local_capacity()
