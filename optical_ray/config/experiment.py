@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from pydantic import BeforeValidator, Field, field_validator, model_validator
 
 from optical_ray.config.choices import BitextChoice, Block, CollectionChoice, RelevanceChoice
-from optical_ray.config.space import Choice, Dimension, Params
+from optical_ray.config.space import Choice, Dimension, Float, Params, active
 from optical_ray.config.trial import TrialConfig
 from optical_ray.data.interface import BitextDataset, CollectionDataset, RelevanceDataset
 from optical_ray.metrics.scores import parse
@@ -27,7 +27,9 @@ UNITS = {"": 1, "B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12}
 
 def _bytes(value: Any) -> Any:
     """Read ``"2 GB"`` as a number of bytes."""
-    match = re.fullmatch(r"\s*([\d.]+)\s*([KMGT]?B?)\s*", value, re.IGNORECASE) if isinstance(value, str) else None
+    match = (
+        re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([KMGT]?B?)\s*", value, re.IGNORECASE) if isinstance(value, str) else None
+    )
     return int(float(match[1]) * UNITS[match[2].upper()]) if match and match[2].upper() in UNITS else value
 
 
@@ -157,14 +159,19 @@ class Experiment(Block):
                 "search: `estimate` runs the whole design: leave out num_trials, start_with and scheduler "
                 "(stopping losers early would bias the effects)"
             )
+        if search.mode == "estimate":
+            for path, dimension in self.space.items():
+                if isinstance(dimension, Float) and dimension.points is None:
+                    raise ValueError(f"space.{path}.points: say how many an `estimate` design takes, e.g. points: 3")
         if search.scheduler and search.seeds > 1:
             raise ValueError("search.scheduler: early stopping needs seeds: 1 (a configuration runs its seeds in turn)")
         for index, params in enumerate(search.start_with):
             for path, value in params.items():
                 where = f"search.start_with[{index}].{path}"
-                if path not in self.space:
-                    raise ValueError(f"{where}: not in `space` (has: {', '.join(self.space) or 'nothing'})")
-                _inside(where, self.space[path], value)
+                known = active(self.space, params)
+                if path not in known:
+                    raise ValueError(f"{where}: not in `space` (has: {', '.join(known) or 'nothing'})")
+                _inside(where, known[path], value)
         workers = self.compute.num_workers
         for name, size in self._batch_sizes().items():
             if size % workers:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import fields, is_dataclass
+from dataclasses import MISSING, Field, fields, is_dataclass
 from typing import Any
 
 from pydantic import BaseModel
@@ -27,14 +27,14 @@ def canonical(value: Any) -> Any:
             if not (
                 isinstance(info.json_schema_extra, dict)
                 and "since" in info.json_schema_extra
-                and getattr(value, name) == info.default
+                and getattr(value, name) == info.get_default(call_default_factory=True)
             )
         }
     if is_dataclass(value) and not isinstance(value, type):
         return {
             f.name: canonical(getattr(value, f.name))
             for f in fields(value)
-            if not ("since" in f.metadata and getattr(value, f.name) == f.default)
+            if not ("since" in f.metadata and getattr(value, f.name) == _default(f))
         }
     if isinstance(value, Mapping):
         return {str(key): canonical(item) for key, item in value.items()}
@@ -43,6 +43,10 @@ def canonical(value: Any) -> Any:
     if value is None or isinstance(value, (bool, int, float, str)):
         return value
     raise TypeError(f"no canonical form for {type(value).__name__}: {value!r}")
+
+
+def _default(field: Field[Any]) -> Any:
+    return field.default if field.default_factory is MISSING else field.default_factory()
 
 
 def digest(value: Any, digits: int = KEY_DIGITS) -> str:

@@ -13,14 +13,14 @@ from pydantic import ValidationError
 
 from optical_ray.config.choices import Block
 from optical_ray.config.experiment import Experiment
-from optical_ray.config.space import Choice, Params, corners
+from optical_ray.config.space import Choice, Params, active, corners
 from optical_ray.config.trial import TrialConfig
 from optical_ray.types import InputError
 
 B = TypeVar("B", bound=Block)
 
 VARIABLE = re.compile(r"\$\{(\w+)(?::-([^}]*))?\}")
-SHARED = ("teacher", "student.init", "data.bitext", "data.max_length", "data.read_as")
+SHARED = ("teacher", "teacher_training", "student.init", "data.bitext", "data.max_length", "data.read_as")
 """Parts of a trial that all trials of a study share (what is prepared once depends on them)."""
 
 
@@ -58,9 +58,15 @@ def trial_from_dict(raw: Mapping[str, Any]) -> TrialConfig:
 def with_params(experiment: Experiment, params: Params) -> TrialConfig:
     """The study's trial with ``params`` at their dotted paths; raises ``InputError`` where that makes no trial."""
     raw = experiment.trial.model_dump(mode="json")
-    for path, value in params.items():
-        dimension = experiment.space[path]
-        _put(raw, path, dimension.option(value) if isinstance(dimension, Choice) else value, f"space.{path}")
+    for path, dimension in active(experiment.space, params).items():  # a chosen block comes before what lies in it
+        if path not in params:
+            continue
+        block, name = _find(raw, path, f"space.{path}")
+        if isinstance(dimension, Choice):
+            block[name] = dimension.option(params[path])
+            raw = _validated(TrialConfig, raw, prefix="trial").model_dump(mode="json")  # with the block's defaults
+        else:
+            block[name] = params[path]
     return _validated(TrialConfig, raw, prefix="trial")
 
 
@@ -72,9 +78,9 @@ def check_corners(experiment: Experiment) -> None:
     """
     raw = experiment.trial.model_dump(mode="json")
     for path in experiment.space:
-        if any(path == shared or path.startswith(shared + ".") for shared in SHARED) or path == "teacher_training":
+        if any(f"{path}.".startswith(f"{shared}.") or shared.startswith(f"{path}.") for shared in SHARED):
             raise InputError(f"space.{path}: all trials of a study share this; make a study for each value")
-        _put(raw, path, None, f"space.{path}")
+        _find(raw, path, f"space.{path}")
     languages = {name: experiment.data.bitext[name].languages() for name in experiment.trial.data.bitext}
     for params in [*corners(experiment.space), *experiment.search.start_with]:
         try:
@@ -112,7 +118,7 @@ def _said(item: Any, raw: Any, prefix: str) -> str:
             continue
         path.append(str(part))
     where, message = ".".join(path), item["msg"].removeprefix("Value error, ")
-    if item["type"] == "extra_forbidden":
+    if item["type"] in ("extra_forbidden", "unexpected_keyword_argument"):
         return f"{where}: unknown key; look for a typing error or leave it out"
     if item["type"] == "missing":
         return f"{where}: missing; give it a value"
@@ -164,14 +170,15 @@ def _set(raw: dict[str, Any], setting: str) -> None:
     node[last] = value
 
 
-def _put(raw: dict[str, Any], path: str, value: Any, where: str) -> None:
-    """Put ``value`` at a dotted path that must be there; ``None`` only looks."""
-    node: Any = raw
+def _find(raw: dict[str, Any], path: str, where: str) -> tuple[dict[str, Any], str]:
+    """The block that holds ``path``, and the name in it; raises ``InputError`` where it is not there."""
+    block = raw
     *parents, last = path.split(".")
     for part in parents:
-        node = node.get(part) if isinstance(node, dict) else None
-    if not isinstance(node, dict) or last not in node:
-        known = ", ".join(node) if isinstance(node, dict) else "no block"
-        raise InputError(f"{where}: the trial has no {path!r} (there: {known})")
-    if value is not None:
-        node[last] = value
+        inner = block.get(part)
+        if not isinstance(inner, dict):
+            raise InputError(f"{where}: the trial has no block {part!r} there (has: {', '.join(block)})")
+        block = inner
+    if last not in block:
+        raise InputError(f"{where}: the trial has no {last!r} there (has: {', '.join(block)})")
+    return block, last

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Annotated, Any, Literal
 
 import numpy as np
@@ -36,12 +36,12 @@ class Float(Block):
 
     def grid(self) -> list[Value]:
         """The design's points."""
-        if self.points is None:
-            raise ValueError("a float in an `estimate` design needs `points`, e.g. points: 3")
+        assert self.points is not None, "an experiment in mode `estimate` has checked this"
         if self.points == 1:
             return [self.low]
         space = np.geomspace if self.log else np.linspace
-        return [float(f"{value:.6g}") for value in space(self.low, self.high, self.points)]
+        inner = [float(f"{value:.6g}") for value in space(self.low, self.high, self.points)[1:-1]]
+        return [self.low, *inner, self.high]
 
 
 class Int(Block):
@@ -70,18 +70,42 @@ class Int(Block):
 
 
 class Choice(Block):
-    """One of the values of ``of``: scalars, or whole blocks such as ``{kind: greedy}``."""
+    """One of the values of ``of``: scalars, or whole blocks such as ``{kind: greedy}``.
+
+    A block may hold dimensions of its own, which exist only where it is chosen:
+    ``{kind: optimal_transport, sinkhorn: {epsilon: {kind: float, low: 0.01, high: 1.0, log: true}}}``.
+    """
 
     kind: Literal["choice"] = "choice"
     of: tuple[Any, ...] = Field(min_length=1)
 
+    @model_validator(mode="after")
+    def _distinct(self) -> Choice:
+        labels = [self.label(option) for option in self.of]
+        if len(set(labels)) != len(labels):
+            raise ValueError(f"of: an option is there twice: {', '.join(map(str, labels))}")
+        for option in self.of:
+            _parted(option, "")
+        return self
+
     def label(self, option: Any) -> Value:
-        """How an option is written in params: a scalar as it is, a block as JSON."""
-        return option if isinstance(option, (str, int, float)) else json.dumps(option, sort_keys=True)
+        """How an option is written in params: a scalar as it is, a block by its ``kind`` where that tells it apart."""
+        if isinstance(option, (str, int, float)):
+            return option
+        kinds = [other.get("kind") for other in self.of if isinstance(other, dict)]
+        if isinstance(option, dict) and kinds.count(option.get("kind")) == 1:
+            return str(option["kind"])
+        return json.dumps(option, sort_keys=True)
 
     def option(self, label: Value) -> Any:
-        """The option of a label."""
-        return next((option for option in self.of if self.label(option) == label), label)
+        """The option of a label, without the dimensions that it holds."""
+        found = next((option for option in self.of if self.label(option) == label), label)
+        return _parted(found, "")[0]
+
+    def inner(self, label: Value, path: str) -> dict[str, AnyDimension]:
+        """The dimensions that exist where ``label`` is chosen, by their path; the choice itself lies at ``path``."""
+        found = next((option for option in self.of if self.label(option) == label), label)
+        return _parted(found, path)[1]
 
     def corners(self) -> list[Value]:
         """Every option."""
@@ -126,9 +150,29 @@ class Subset(Block):
         return [SUBSET_SIGN.join(s) for size in sizes for s in itertools.combinations(sorted(self.of), size)]
 
 
-Dimension = Annotated[Float | Int | Choice | Subset, Field(discriminator="kind")]
-Space = Mapping[str, Dimension]
+AnyDimension = Float | Int | Choice | Subset
+Dimension = Annotated[AnyDimension, Field(discriminator="kind")]
+Space = Mapping[str, AnyDimension]
 Params = dict[str, Value]
+
+KINDS: dict[str, type[AnyDimension]] = {"float": Float, "int": Int, "choice": Choice, "subset": Subset}
+SIGNS = {"low", "high", "of"}
+
+
+def _parted(option: Any, path: str) -> tuple[Any, dict[str, AnyDimension]]:
+    """A block without its dimensions, and those by their path."""
+    if not isinstance(option, dict):
+        return option, {}
+    plain: dict[str, Any] = {}
+    inner: dict[str, AnyDimension] = {}
+    for key, value in option.items():
+        where = f"{path}.{key}" if path else key
+        if isinstance(value, dict) and value.get("kind") in KINDS and SIGNS & value.keys():
+            inner[where] = KINDS[value["kind"]].model_validate(value)
+        else:
+            plain[key], deeper = _parted(value, where)
+            inner |= deeper
+    return plain, inner
 
 
 def _check_range(low: float, high: float, *, log: bool) -> None:
@@ -138,16 +182,36 @@ def _check_range(low: float, high: float, *, log: bool) -> None:
         raise ValueError(f"low: must be > 0 where log is true, got {low}")
 
 
-def corners(space: Mapping[str, Float | Int | Choice | Subset], limit: int = 4096) -> Iterator[Params]:
+def active(space: Space, params: Mapping[str, Value]) -> dict[str, AnyDimension]:
+    """The dimensions that exist under ``params``: those of the space, and those inside of the chosen blocks."""
+    dimensions = dict(space)
+    for path, dimension in space.items():
+        if isinstance(dimension, Choice) and path in params:
+            dimensions |= active(dimension.inner(params[path], path), params)
+    return dimensions
+
+
+def corners(space: Space, limit: int = 4096) -> Iterator[Params]:
     """Every combination of extremes; where there are more than ``limit``, each dimension's extremes alone."""
     extremes = {path: dimension.corners() for path, dimension in space.items()}
     if np.prod([len(values) for values in extremes.values()], dtype=float) <= limit:
-        yield from (dict(zip(extremes, values, strict=True)) for values in itertools.product(*extremes.values()))
+        yield from _product(space, lambda dimension: dimension.corners())
     else:
-        yield from ({path: value} for path, values in extremes.items() for value in values)
+        for path, dimension in space.items():
+            yield from _product({path: dimension}, lambda dimension: dimension.corners())
 
 
-def grid(space: Mapping[str, Float | Int | Choice | Subset]) -> list[Params]:
-    """The full factorial design, the last dimension fastest."""
-    points = {path: dimension.grid() for path, dimension in space.items()}
-    return [dict(zip(points, values, strict=True)) for values in itertools.product(*points.values())]
+def grid(space: Space) -> list[Params]:
+    """The full factorial design, the last dimension fastest; a chosen block's own dimensions stay inside of it."""
+    return list(_product(space, lambda dimension: dimension.grid()))
+
+
+def _product(space: Space, points: Callable[[AnyDimension], list[Value]]) -> Iterator[Params]:
+    if not space:
+        yield {}
+        return
+    (path, dimension), *others = space.items()
+    for value in points(dimension):
+        inner = dimension.inner(value, path) if isinstance(dimension, Choice) else {}
+        for rest in _product({**inner, **dict(others)}, points):
+            yield {path: value, **rest}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import optuna
@@ -12,15 +12,20 @@ from optuna.samplers import BaseSampler, RandomSampler, TPESampler
 from optuna.trial import Trial, TrialState, create_trial
 
 from optical_ray.config.experiment import Experiment
-from optical_ray.config.space import Choice, Float, Int, Params, Subset, grid
+from optical_ray.config.load import with_params
+from optical_ray.config.space import AnyDimension, Choice, Float, Int, Params, Space, Subset, grid
+from optical_ray.config.trial import TrialConfig
 
 optuna.logging.set_verbosity(optuna.logging.ERROR)
 
 DIGITS = 4
 """Significant digits of a sampled real number."""
 
+INSISTENCE = 20
+"""Proposals in a row that the study has already, after which they are drawn at random."""
+
 PATIENCE = 200
-"""Proposals of the sampler that the study has already, after which the space counts as exhausted."""
+"""Such proposals after which the space counts as exhausted."""
 
 
 class Proposals:
@@ -29,11 +34,11 @@ class Proposals:
     def __init__(self, experiment: Experiment, num_trials: int, waiting: Iterable[Params], known: int):
         self.experiment = experiment
         self._left = num_trials
+        self._seed = experiment.seed + known
         self._waiting = deque(waiting)
         self._seen: set[tuple[tuple[str, Any], ...]] = set()
-        self._distributions = {path: distribution(dimension) for path, dimension in experiment.space.items()}
         self._study = optuna.create_study(
-            study_name=experiment.name, direction="maximize", sampler=_sampler(experiment, seed=experiment.seed + known)
+            study_name=experiment.name, direction="maximize", sampler=_sampler(experiment, self._seed)
         )
         self._asked: dict[tuple[tuple[str, Any], ...], Trial] = {}
 
@@ -41,7 +46,13 @@ class Proposals:
         """Tell the sampler of a configuration that the study has; ``None``: it has no score (it failed or runs)."""
         self._seen.add(identity(params))
         state = TrialState.FAIL if value is None else TrialState.COMPLETE
-        trial = create_trial(params=params, distributions=self._distributions, value=value, state=state)
+        named = list(_named(self.experiment.space, params))
+        trial = create_trial(
+            params={name: params[path] for name, path, _ in named},
+            distributions={name: distribution(dimension) for name, _, dimension in named},
+            value=value,
+            state=state,
+        )
         self._study.add_trial(trial)
 
     def next(self) -> Params | None:
@@ -65,20 +76,28 @@ class Proposals:
             self._study.tell(trial, value)
 
     def _unseen(self) -> Params | None:
+        params: Params | None
         while self._waiting:
             params = self._waiting.popleft()
             if identity(params) not in self._seen:
                 return params
-        if self.experiment.search.mode == "estimate" or not self._distributions:
+        if self.experiment.search.mode == "estimate" or not self.experiment.space:
             return None
-        for _ in range(PATIENCE):
-            trial = self._study.ask(self._distributions)
-            params = {path: _rounded(self.experiment.space[path], value) for path, value in trial.params.items()}
+        sampler = self._study.sampler
+        for attempt in range(PATIENCE):
+            if attempt == INSISTENCE:
+                self._study.sampler = RandomSampler(seed=self._seed + len(self._seen))
+            trial = self._study.ask()
+            params = {}
+            for name, path, dimension in _named(self.experiment.space, params):
+                params[path] = _suggested(trial, name, dimension)
             if identity(params) not in self._seen:
                 self._asked[identity(params)] = trial
-                return params
+                break
             self._study.tell(trial, state=TrialState.FAIL)
-        return None
+            params = None
+        self._study.sampler = sampler
+        return params
 
 
 def identity(params: Mapping[str, Any]) -> tuple[tuple[str, Any], ...]:
@@ -86,7 +105,7 @@ def identity(params: Mapping[str, Any]) -> tuple[tuple[str, Any], ...]:
     return tuple(sorted(params.items()))
 
 
-def distribution(dimension: Float | Int | Choice | Subset) -> BaseDistribution:
+def distribution(dimension: AnyDimension) -> BaseDistribution:
     """Optuna's word for a dimension; sets and blocks travel as labels."""
     match dimension:
         case Float():
@@ -97,12 +116,34 @@ def distribution(dimension: Float | Int | Choice | Subset) -> BaseDistribution:
             return CategoricalDistribution(dimension.grid())
 
 
+def _named(space: Space, params: Params, where: str = "") -> Iterator[tuple[str, str, AnyDimension]]:
+    """Name for Optuna, path and dimension of all that exists under ``params``, which may be filled on the way.
+
+    A dimension inside of a block carries the block's label in its name: another block may have one at the same path.
+    """
+    for path, dimension in space.items():
+        yield path + where, path, dimension
+        if isinstance(dimension, Choice):
+            label = params[path]
+            yield from _named(dimension.inner(label, path), params, f"{where} [{label}]")
+
+
+def _suggested(trial: Trial, name: str, dimension: AnyDimension) -> Any:
+    match dimension:
+        case Float():
+            value = trial.suggest_float(name, dimension.low, dimension.high, log=dimension.log)
+            return min(max(float(f"{value:.{DIGITS}g}"), dimension.low), dimension.high)
+        case Int():
+            return trial.suggest_int(name, dimension.low, dimension.high, log=dimension.log, step=dimension.step)
+        case _:
+            return trial.suggest_categorical(name, dimension.grid())
+
+
 def first_ones(experiment: Experiment) -> list[Params]:
     """What is run before a sampler chooses: the whole design, or ``start_with``, filled up with the trial's values."""
     if experiment.search.mode == "estimate" or not experiment.space:
         return grid(experiment.space)
-    own = {path: _own_value(experiment, path) for path in experiment.space}
-    return [{**own, **params} for params in experiment.search.start_with]
+    return [_filled_up(experiment, dict(params)) for params in experiment.search.start_with]
 
 
 def num_configurations(experiment: Experiment) -> int:
@@ -113,18 +154,29 @@ def num_configurations(experiment: Experiment) -> int:
     return experiment.search.num_trials
 
 
-def _own_value(experiment: Experiment, path: str) -> Any:
+def _filled_up(experiment: Experiment, params: Params) -> Params:
+    """``params`` with the trial's own value, or that of a chosen block, for every dimension that it leaves out."""
+    whole: Params = {}
+    for _, path, dimension in _named(experiment.space, whole):
+        if path in params:
+            whole[path] = params[path]
+        else:
+            whole[path] = _own_value(with_params(experiment, whole), path, dimension)
+    return whole
+
+
+def _own_value(trial: TrialConfig, path: str, dimension: AnyDimension) -> Any:
     """The trial's value at ``path`` as a label; the nearest bound where it lies outside of the dimension."""
-    node: Any = experiment.trial.model_dump(mode="json")
+    node: Any = trial.model_dump(mode="json")
     for part in path.split("."):
         node = node[part]
-    dimension = experiment.space[path]
     if isinstance(dimension, (Float, Int)):
         return min(max(node, dimension.low), dimension.high)
     if isinstance(dimension, Subset):
-        label = "+".join(sorted(node))
-        return label if label in dimension.grid() else dimension.grid()[0]
-    return dimension.label(node) if dimension.label(node) in dimension.grid() else dimension.grid()[0]
+        subset = "+".join(sorted(node))
+        return subset if subset in dimension.grid() else dimension.grid()[0]
+    label = dimension.label(node["kind"] if isinstance(node, dict) else node)
+    return label if label in dimension.grid() else dimension.grid()[0]
 
 
 def _sampler(experiment: Experiment, seed: int) -> BaseSampler:
@@ -133,11 +185,10 @@ def _sampler(experiment: Experiment, seed: int) -> BaseSampler:
         return RandomSampler(seed=seed)
     startup = search.startup_trials if search.startup_trials is not None else max(4, len(search.start_with))
     return TPESampler(
-        seed=seed, n_startup_trials=startup, constant_liar=True, multivariate=True, warn_independent_sampling=False
+        seed=seed,
+        n_startup_trials=startup,
+        constant_liar=True,
+        multivariate=True,
+        group=True,
+        warn_independent_sampling=False,
     )
-
-
-def _rounded(dimension: Float | Int | Choice | Subset, value: Any) -> Any:
-    if not isinstance(dimension, Float):
-        return value
-    return min(max(float(f"{value:.{DIGITS}g}"), dimension.low), dimension.high)
