@@ -67,7 +67,7 @@ def _evidence(study: Study, item: Comparison, num_tests: int, selection: Selecti
     if not item.significant:
         verdict = f"; not significant, minimum detectable difference {item.effect.detectable:.3f}"
     elif interval.across_seeds and not item.robust:
-        verdict = "; the gain holds for the trained seeds and is not established for others"
+        verdict = f"; over {num_tests} tests {interval.num_seeds} seeds do not establish it for other seeds"
     return (
         f"{study.measure} {item.mean:.3f}, {signed(item.gain)} over English-only "
         f"(95 % CI [{signed(interval.low)}, {signed(interval.high)}] {interval.scope}, "

@@ -12,6 +12,9 @@ from optical_ray.analysis.study import Study
 from optical_ray.analysis.tables import Column, Table, Value
 from optical_ray.ledger import Ledger, TrialRecord
 
+LONGEST = 400
+"""Characters of a manifest that the page shows."""
+
 
 def trials_section(study: Study, ledger: Ledger) -> Section:
     """All trials with their means, and those left out with the reason."""
@@ -100,9 +103,26 @@ def provenance_section(study: Study, ledger: Ledger) -> Section:
     for kind, key in (("data digest", "digests"), ("licence", "licences"), ("version", "versions")):
         found = study.about.get(key) or {}
         pairs += [(kind, str(name), _flat(value)) for name, value in sorted(found.items())]
+    if study.about.get("git_commit"):
+        pairs.append(("version", "git commit of the launch", str(study.about["git_commit"])))
+    read = study.about.get("data") or {}
+    pairs += [
+        (kind, str(name), _flat(value)[:LONGEST])
+        for kind in ("bitext", "collections")
+        for name, value in sorted((read.get(kind) or {}).items())
+    ]
     columns = (Column("kind", "What"), Column("name", "Name"), Column("value", "Value", wrap=True))
     tables = (
-        (Table("provenance", "Data digests, licences and package versions.", columns, tuple(pairs)),) if pairs else ()
+        (
+            Table(
+                "provenance",
+                "Data digests, licences, versions, and what was read, kept and dropped.",
+                columns,
+                tuple(pairs),
+            ),
+        )
+        if pairs
+        else ()
     )
     spec = yaml.safe_dump(_plain(study.experiment), sort_keys=False, allow_unicode=True, width=110)
     return Section("provenance", "Provenance", text, tables=tables, code=spec)
@@ -111,6 +131,8 @@ def provenance_section(study: Study, ledger: Ledger) -> Section:
 def _flat(value: Any) -> str:
     if isinstance(value, Mapping):
         return ", ".join(f"{name}: {_flat(item)}" for name, item in value.items())
+    if isinstance(value, list | tuple):
+        return "; ".join(_flat(item) for item in value)
     return str(value)
 
 

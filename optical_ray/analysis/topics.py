@@ -54,7 +54,8 @@ def _texts(path: Path) -> Mapping[tuple[str, str], str]:
 def _histogram(study: Study, item: Comparison) -> Figure:
     scores, base = differences(study, item)
     moved = scores - base
-    counts, edges = np.histogram(moved, bins=NUM_BINS)
+    limit = max(float(np.abs(moved).max()), 1e-3)
+    counts, edges = np.histogram(moved[moved != 0], bins=np.linspace(-limit, limit, NUM_BINS + 1))
     centres = (edges[:-1] + edges[1:]) / 2
     colours = [BLUE if centre > 0 else ORANGE for centre in centres]
     data = [
@@ -63,7 +64,7 @@ def _histogram(study: Study, item: Comparison) -> Figure:
     ]  # fmt: skip
     unchanged = int((moved == 0).sum())
     caption = (
-        f"Test split, {len(moved)} topics ({unchanged} unchanged), {item.interval.num_seeds} "
+        f"Test split, {len(moved)} topics ({unchanged} unchanged, not drawn), {item.interval.num_seeds} "
         f"seed{'s' if item.interval.across_seeds else ''}; mean {signed(item.gain)}, median "
         f"{signed(float(np.median(moved)))}."
     )
