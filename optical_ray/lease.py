@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import socket
 import threading
 import time
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import TracebackType
 from uuid import uuid4
 
 from optical_ray.storage import read_json, write_json
+from optical_ray.types import InputError
+
+logger = logging.getLogger(__name__)
 
 HEARTBEAT = 5.0
 """Seconds between two signs of life."""
@@ -80,8 +85,7 @@ class Lease:
     ) -> None:
         self._ended.set()
         self._thread.join()
-        holder = holder_of(self._path.parent)
-        if holder is not None and holder.token == self._me.token:
+        if self._is_mine():
             self._path.unlink(missing_ok=True)
 
     def _create(self) -> bool:
@@ -104,20 +108,43 @@ class Lease:
         except FileNotFoundError:
             return
         if read_json(aside)["token"] != dead.token:
-            os.link(aside, self._path)
+            with suppress(FileExistsError):  # a third came first
+                os.link(aside, self._path)
         aside.unlink()
 
     def _beat(self) -> None:
+        """Give signs of life until the end, or until another launcher has taken over (this host slept, say)."""
         while not self._ended.wait(HEARTBEAT):
-            write_json(self._path, {**asdict(self._me), "beat": time.time()})
+            try:
+                if not self._is_mine():
+                    logger.warning("%s: another launcher has taken over this study", self._path)
+                    return
+                write_json(self._path, {**asdict(self._me), "beat": time.time()})
+            except OSError as error:  # a full or absent disk may come back
+                logger.warning("%s: no sign of life could be written (%s)", self._path, error)
+
+    def _is_mine(self) -> bool:
+        try:
+            holder = holder_of(self._path.parent)
+        except InputError:
+            return False
+        return holder is not None and holder.token == self._me.token
 
 
 def holder_of(folder: Path) -> Holder | None:
-    """Who holds the lease of the study in ``folder``; ``None`` where nobody does."""
+    """Who holds the lease of the study in ``folder``; ``None`` where nobody does.
+
+    Raises ``InputError`` where the file cannot be understood.
+    """
+    path = folder / "lease.json"
     try:
-        return Holder(**read_json(folder / "lease.json"))
+        return Holder(**read_json(path))
     except FileNotFoundError:
         return None
+    except (ValueError, TypeError) as error:
+        raise InputError(
+            f"{path}: no lease that this program wrote; remove the file if no launcher runs the study"
+        ) from error
 
 
 def _start_of(pid: int) -> str:

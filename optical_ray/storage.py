@@ -60,7 +60,7 @@ def read_jsonl(path: Path) -> Iterator[dict[str, Any]]:
     """Yield the rows of ``path``; nothing where it does not exist; a torn last line is left out."""
     if not path.exists():
         return
-    with open(path, encoding="utf-8") as stream:
+    with open(path, "rb") as stream:  # bytes: a line can be torn inside of a character
         for line in stream:
-            if line.endswith("\n"):
+            if line.endswith(b"\n"):
                 yield json.loads(line)

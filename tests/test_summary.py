@@ -1,0 +1,117 @@
+"""What a ledger says: the choice is made on eval and reported on test, with and without supervision."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from optical_ray.ledger import Ledger, TrialState
+from optical_ray.storage import write_json
+from optical_ray.summary import best_of, objective_of, seconds_left, states, status_json
+
+
+@pytest.fixture
+def ledger(tmp_path: Path) -> Ledger:
+    write_json(tmp_path / "study.json", {"name": "toy"})
+    return Ledger.open(tmp_path)
+
+
+def add(
+    ledger: Ledger,
+    key: str,
+    sources: tuple[str, ...],
+    scores: dict[str, Any] | None,
+    state: TrialState = TrialState.COMPLETE,
+) -> None:
+    ledger.create(
+        key, params={"data.source_languages": "+".join(sources)}, seed=1, config={}, source_languages=sources, steps=2
+    )
+    if scores is not None:
+        write_json(ledger.trial_folder(key) / "scores.json", scores)
+    if state is not TrialState.WAITING:
+        ledger.start(key, resumed_from=0)
+    if state.is_finished:
+        ledger.finish(key, state, error="why" if state is TrialState.FAIL else None)
+
+
+def ap(evaluation: float, test: float) -> dict[str, Any]:
+    return {"eval": {"AP": {"sw": evaluation}}, "test": {"AP": {"sw": test}}}
+
+
+def test_the_best_is_chosen_on_eval_and_told_on_test(ledger: Ledger) -> None:
+    add(ledger, "low", ("de",), ap(0.1, 0.9))
+    add(ledger, "high", ("hi",), ap(0.3, 0.2))
+    best = best_of(ledger, "AP", "sw")
+    assert best is not None
+    assert (best.key, best.eval, best.test, best.is_supervised) == ("high", 0.3, 0.2, False)
+
+
+def test_a_trial_that_saw_the_target_is_marked_and_can_be_left_out(ledger: Ledger) -> None:
+    add(ledger, "transfer", ("de",), ap(0.1, 0.1))
+    add(ledger, "supervised", ("de", "sw"), ap(0.5, 0.5))
+    best, transfer = best_of(ledger, "AP", "sw"), best_of(ledger, "AP", "sw", transfer_only=True)
+    assert best is not None
+    assert best.is_supervised
+    assert transfer is not None
+    assert (transfer.key, transfer.is_supervised) == ("transfer", False)
+
+
+def test_only_complete_trials_with_both_scores_can_be_best(ledger: Ledger) -> None:
+    add(ledger, "stopped", ("de",), ap(0.9, 0.9), TrialState.PRUNED)
+    add(ledger, "failed", ("de",), ap(0.9, 0.9), TrialState.FAIL)
+    add(ledger, "half", ("de",), {"eval": {"AP": {"sw": 0.9}}})
+    assert best_of(ledger, "AP", "sw") is None
+    assert best_of(ledger, "AP", "nowhere") is None
+
+
+def test_the_objective_is_the_mean_over_targets_on_eval_or_nothing() -> None:
+    scores = {"eval": {"AP": {"sw": 0.25, "so": 0.75}}, "test": {"AP": {"sw": 1.0, "so": 1.0}}}
+    assert objective_of(scores, "AP", ["sw", "so"]) == 0.5
+    assert objective_of(scores, "AP", ["so"]) == 0.75
+    assert objective_of(scores, "AP", ["sw", "mr"]) is None
+    assert objective_of(scores, "RR", ["sw"]) is None
+    assert objective_of({}, "AP", ["sw"]) is None
+
+
+def test_time_left_is_known_after_the_first_complete_trial(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = iter([100.0, 100.0, 110.0, 200.0, 200.0, 230.0])
+    monkeypatch.setattr("optical_ray.ledger.time.time", lambda: next(clock))
+    assert seconds_left(ledger, 6, 1) is None
+    add(ledger, "one", ("de",), ap(0.1, 0.1))
+    assert seconds_left(ledger, 6, 1) == 50.0
+    add(ledger, "two", ("hi",), ap(0.1, 0.1))
+    assert seconds_left(ledger, 6, 2) == 4 * 20.0 / 2
+    assert seconds_left(ledger, 2, 2) == 0.0
+    assert seconds_left(ledger, 1, 2) == 0.0
+
+
+def test_status_says_it_for_programs(ledger: Ledger) -> None:
+    add(ledger, "done", ("de", "hi"), ap(0.3, 0.2))
+    add(ledger, "broken", ("mr",), None, TrialState.FAIL)
+    add(ledger, "next", ("so",), None, TrialState.WAITING)
+    ledger.log("done", [{"step": 1}, {"step": 2}])
+    folder = ledger.folder / "baselines" / "undistilled"
+    folder.mkdir(parents=True)
+    write_json(folder / "scores.json", ap(0.05, 0.04))
+    status = json.loads(json.dumps(status_json(ledger)))
+    assert status["study"] == "toy"
+    assert status["baselines"] == {"undistilled": {"AP": {"sw": 0.04}}}
+    done, broken, waiting = status["trials"]
+    assert done == {
+        "key": "done",
+        "state": "COMPLETE",
+        "params": {"data.source_languages": "de+hi"},
+        "seed": 1,
+        "attempts": 1,
+        "resumed_from": 0,
+        "steps": 2,
+        "error": None,
+        "eval_scores": {"AP": {"sw": 0.3}},
+        "scores": {"AP": {"sw": 0.2}},
+    }
+    assert (broken["state"], broken["error"], broken["scores"]) == ("FAIL", "why", {})
+    assert (waiting["state"], waiting["attempts"]) == ("WAITING", 0)
+    assert states(ledger) == {"COMPLETE": 1, "FAIL": 1, "WAITING": 1}
