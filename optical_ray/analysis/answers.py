@@ -233,10 +233,8 @@ def _interval_words(family: Sequence[Comparison]) -> str:
         return (
             "The interval that counts is the two-level one: it speaks of other topics and of training again, with a "
             "t quantile on seeds − 1 degrees of freedom for the part that seeds bring. Its p (seeds as a level, "
-            "given the "
-            "shared teacher) is adjusted by Holm over the same family. The bootstrap over topics and seeds is "
-            "shown for "
-            "comparison; with few seeds it is too narrow."
+            "given the shared teacher) is adjusted by Holm over the same family. The bootstrap over topics and seeds "
+            "is shown for comparison; with few seeds it is too narrow."
         )
     return (
         "One seed was trained: the intervals speak of other topics for this very student and nothing is claimed "

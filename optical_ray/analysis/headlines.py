@@ -69,10 +69,9 @@ def _evidence(study: Study, item: Comparison, num_tests: int, selection: Selecti
     elif interval.across_seeds and not item.robust:
         verdict = f"; over {num_tests} tests {interval.num_seeds} seeds do not establish it for other seeds"
     return (
-        f"{study.measure} {item.mean:.3f}, {signed(item.gain)} over English-only "
-        f"(95 % CI [{signed(interval.low)}, {signed(interval.high)}] {interval.scope}, "
-        f"p_Holm {p_text(item.p_holm)} over {num_tests} tests, {CONDITIONAL}{with_seeds}, "
-        f"{interval.num_topics} {TEST} topics, {seeds}; {chosen}){verdict}"
+        f"{study.measure} {item.mean:.3f}, {signed(item.gain)} over English-only (95 % CI [{signed(interval.low)}, "
+        f"{signed(interval.high)}] {interval.scope}, p_Holm {p_text(item.p_holm)} over {num_tests} tests, "
+        f"{CONDITIONAL}{with_seeds}, {interval.num_topics} {TEST} topics, {seeds}; {chosen}){verdict}"
     )
 
 

@@ -127,7 +127,7 @@ def _values_table(study: Study, solutions: Sequence[Solution]) -> Table:
         Column("own_language", "own"), Column("game", "Game"), Column("value", "Shapley", 4, sign=True),
         Column("ci_low", "CI low", 4, sign=True), Column("ci_high", "CI high", 4, sign=True),
         Column("p_holm", "p Holm", p=True, title=CONDITIONAL), Column("topics", "topics", 0),
-        Column("seeds", "seeds", 0), Column("method", "Method"),
+        Column("seeds", "seeds", 0), Column("method", "Method", wrap=True),
     )  # fmt: skip
     rows: list[tuple[Value, ...]] = []
     for found in solutions:

@@ -14,6 +14,7 @@ from optical_ray.analysis.load import load_study
 from optical_ray.analysis.study import Study
 
 if TYPE_CHECKING:
+    from matplotlib.colors import Colormap
     from matplotlib.figure import Figure
 
 DPI = 160
@@ -43,44 +44,47 @@ def _figure(width: float, height: float) -> Figure:
 
 
 def heatmap(study: Study, cells: Matrix, family: Sequence[Comparison]) -> Figure:
-    """Gain over English-only as colour, the score as text; stars as on the page, a frame for the chosen set."""
-    gains = np.full(cells.test.shape, np.nan)
-    marks: dict[tuple[int, int], str] = {}
-    rows = {label: row for row, label in enumerate(cells.labels)}
+    """Gain over English-only as colour, the score as text; stars as on the page, bold for the chosen set."""
+    gains = np.full((1 + len(cells.labels), len(cells.targets)), np.nan)
+    texts: dict[tuple[int, int], tuple[str, bool]] = {}
+    rows = {label: 1 + row for row, label in enumerate(cells.labels)}
     columns = {target: column for column, target in enumerate(cells.targets)}
     for item in family:
-        place = rows[item.label], columns[item.target]
-        gains[place] = item.gain
-        marks[place] = "**" if item.robust else "*" if item.significant else ""
-    scale = float(np.nanmax(np.abs(gains))) if np.isfinite(gains).any() else 1.0
+        row, column = rows[item.label], columns[item.target]
+        gains[row, column] = item.gain
+        marks = ("**" if item.robust else "*" if item.significant else "") + ("°" if item.own else "")
+        texts[row, column] = f"{item.mean:.3f}{marks}", cells.best(column) == row - 1
+        texts[0, column] = f"{item.baseline:.3f}", False
+    scale = float(np.nanmax(np.abs(gains))) or 1.0
     width = 1.6 + 0.12 * max(map(len, cells.labels)) + 0.85 * len(cells.targets)
-    figure = _figure(width, 1.3 + 0.36 * len(cells.labels))
+    figure = _figure(width, 1.2 + 0.34 * len(gains))
     axes = figure.add_subplot()
-    image = axes.imshow(gains, cmap="PuOr_r", vmin=-scale or -1, vmax=scale or 1, aspect="auto")
-    for row, column in np.ndindex(*gains.shape):
-        if not np.isfinite(gains[row, column]):
-            continue
-        dark = abs(gains[row, column]) > 0.7 * scale
-        own = "°" if cells.own[row, column] else ""
-        text = f"{cells.test[row, column]:.3f}{marks.get((row, column), '')}{own}"
-        best = cells.best(column) == row
-        axes.text(column, row, text, ha="center", va="center", fontsize=8, color="white" if dark else INK,
-                  fontweight="bold" if best else "normal")  # fmt: skip
+    image = axes.imshow(gains, cmap=_diverging(), vmin=-scale, vmax=scale, aspect="auto")
+    for (row, column), (text, best) in texts.items():
+        dark = abs(np.nan_to_num(gains[row, column])) > 0.55 * scale
+        weight, colour = "bold" if best else "normal", "white" if dark else INK if row else GREY
+        axes.text(column, row, text, ha="center", va="center", fontsize=8, color=colour, fontweight=weight)
     axes.set_xticks(range(len(cells.targets)), cells.targets)
-    axes.set_yticks(range(len(cells.labels)), cells.labels)
+    axes.set_yticks(range(len(gains)), ["English-only", *cells.labels])
     axes.xaxis.tick_top()
     axes.tick_params(length=0, labelsize=9)
     axes.spines[:].set_visible(False)
     bar = figure.colorbar(image, ax=axes, shrink=0.8, pad=0.03)
     bar.set_label(f"gain in {study.measure} over English-only", fontsize=8)
     bar.ax.tick_params(labelsize=7)
-    bar.outline.set_visible(False)
     note = (
-        f"test {study.measure}; * Holm p < .05 (these seeds), ** with seeds as a level too, ° supervision, bold: "
-        "chosen on eval"
+        f"test {study.measure}; * Holm p < .05 (these seeds), ** with seeds as a level too,\n"
+        "° holds the target's own language (supervision), bold: chosen on eval"
     )
-    figure.text(0.01, 0.0, note, fontsize=6.5, color="#5c6470", va="top")
+    axes.annotate(note, (0, 0), (0, -6), "axes fraction", "offset points", va="top", fontsize=6.5, color="#5c6470")
     return figure
+
+
+def _diverging() -> Colormap:
+    """Orange for losses, white, blue for gains: the page's colours, told apart by colour-blind readers."""
+    from matplotlib.colors import LinearSegmentedColormap
+
+    return LinearSegmentedColormap.from_list("gain", ["#b35806", "#f1a340", "#ffffff", "#6aaede", "#0b4f8a"])
 
 
 def forest(study: Study, family: Sequence[Comparison]) -> Figure:

@@ -95,9 +95,8 @@ def missing_parts(study: Study) -> tuple[str, ...]:
     designed = len((study.about.get("design") or {}).get("configurations") or [])
     if designed > len(study.systems):
         found.append(
-            f"The design is incomplete so far: {designed - len(study.systems)} of {designed} configurations have "
-            "no scores; "
-            "effects, variance shares and Shapley values are those of what is there."
+            f"The design is incomplete so far: {designed - len(study.systems)} of {designed} configurations have no "
+            "scores; effects, variance shares and Shapley values are those of what is there."
         )
     if study.states.get("FAIL"):
         found.append(f"{study.states['FAIL']} trials failed and are left out (reasons under Trials).")
