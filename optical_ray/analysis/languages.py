@@ -51,16 +51,15 @@ def _method_words(solutions: Sequence[Solution], unsolved: Sequence[Game]) -> li
         games = [found.game for found in solutions if found.weights.method == method]
         missing = max(game.missing for game in games)
         total = 2 ** max(len(game.players) for game in games)
-        words.append(
-            f"The design is incomplete ({missing} of {total} sets were not trained) for some or all targets: {method}."
-        )
+        incomplete = f"The design is incomplete ({missing} of {total} sets were not trained) for some or all targets: "
+        words.append(f"{incomplete if missing else 'The lattice is complete and large: '}{method}.")
         if method == ADDITIVE:
             words.append("An additive model cannot see interactions: read these as main effects.")
     errors = [found.efficiency_error for found in solutions if np.isfinite(found.efficiency_error)]
     efficient = [error for error in errors if error < 1e-9]
     if efficient:
         words.append(
-            f"Efficiency checked in {len(efficient)} of {len(solutions)} games: off by at most {max(efficient):.0e}."
+            f"Efficiency checked in {len(efficient)} of {len(solutions)} games: off by at most {max(efficient):.1g}."
         )
     settings = sorted({found.game.settings for found in solutions})
     if settings == [1]:

@@ -13,7 +13,7 @@ from optical_ray.analysis.effects import compare, matrix
 from optical_ray.analysis.games import games, solve
 from optical_ray.analysis.headlines import Headline, headlines
 from optical_ray.analysis.languages import predictor_section, shapley_section
-from optical_ray.analysis.load import load_study
+from optical_ray.analysis.load import SOURCES, load_study
 from optical_ray.analysis.methods import methods_section
 from optical_ray.analysis.page import Section, render
 from optical_ray.analysis.provenance import provenance_section, trials_section
@@ -98,6 +98,10 @@ def missing_parts(study: Study) -> tuple[str, ...]:
             f"The design is incomplete so far: {designed - len(study.systems)} of {designed} configurations have no "
             "scores; effects, variance shares and Shapley values are those of what is there."
         )
+    space = study.experiment.get("space", {}).get(SOURCES) or {}
+    absent = [name for name in space.get("of", ()) if name not in study.languages]
+    if absent:
+        found.append(f"No finished configuration holds {', '.join(absent)}, so nothing is said of it as a source.")
     if study.states.get("FAIL"):
         found.append(f"{study.states['FAIL']} trials failed and are left out (reasons under Trials).")
     if study.states.get("PRUNED"):

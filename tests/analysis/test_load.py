@@ -179,6 +179,13 @@ def test_a_running_partly_failed_study_says_what_is_missing(quick: Path) -> None
     assert "RuntimeError: loss is NaN" in result.page.read_text(encoding="utf-8")
 
 
+def test_a_language_that_no_trial_holds_is_said(quick: Path) -> None:
+    for path in (quick / "trials").glob("*/trial.json"):
+        if "mr" in read_json(path)["source_languages"]:
+            write_json(path, {**read_json(path), "state": "FAIL"})
+    assert any("No finished configuration holds mr" in item for item in write_report(quick).missing)
+
+
 def test_no_eval_split_is_said(quick: Path) -> None:
     for path in quick.glob("*/*/per_query.parquet"):
         rewrite(path, lambda rows: [row for row in rows if row["split"] == "test"])
