@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from pydantic import BeforeValidator, Field, field_validator, model_validator
 
 from optical_ray.config.choices import BitextChoice, Block, CollectionChoice, RelevanceChoice
-from optical_ray.config.space import Choice, Dimension, Float, Params, active
+from optical_ray.config.space import Choice, Dimension, Float, Params, active, dimensions
 from optical_ray.config.trial import TrialConfig
 from optical_ray.data.interface import BitextDataset, CollectionDataset, RelevanceDataset
 from optical_ray.metrics.scores import parse
@@ -160,7 +160,7 @@ class Experiment(Block):
                 "(stopping losers early would bias the effects)"
             )
         if search.mode == "estimate":
-            for path, dimension in self.space.items():
+            for path, dimension in dimensions(self.space):
                 if isinstance(dimension, Float) and dimension.points is None:
                     raise ValueError(f"space.{path}.points: say how many an `estimate` design takes, e.g. points: 3")
         if search.scheduler and search.seeds > 1:

@@ -58,7 +58,8 @@ def trial_from_dict(raw: Mapping[str, Any]) -> TrialConfig:
 def with_params(experiment: Experiment, params: Params) -> TrialConfig:
     """The study's trial with ``params`` at their dotted paths; raises ``InputError`` where that makes no trial."""
     raw = experiment.trial.model_dump(mode="json")
-    for path, dimension in active(experiment.space, params).items():  # a chosen block comes before what lies in it
+    known = active(experiment.space, params)
+    for path, dimension in sorted(known.items(), key=lambda item: item[0].count(".")):  # a block before what is in it
         if path not in params:
             continue
         block, name = _find(raw, path, f"space.{path}")

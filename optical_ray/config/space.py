@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Annotated, Any, Literal
 
 import numpy as np
-from pydantic import Field, model_validator
+from pydantic import Field, ValidationError, model_validator
 
 from optical_ray.config.choices import Block
 from optical_ray.config.trial import SUBSET_SIGN
@@ -41,7 +41,7 @@ class Float(Block):
             return [self.low]
         space = np.geomspace if self.log else np.linspace
         inner = [float(f"{value:.6g}") for value in space(self.low, self.high, self.points)[1:-1]]
-        return [self.low, *inner, self.high]
+        return [self.low, *(min(max(value, self.low), self.high) for value in inner), self.high]
 
 
 class Int(Block):
@@ -93,7 +93,7 @@ class Choice(Block):
         if isinstance(option, (str, int, float)):
             return option
         kinds = [other.get("kind") for other in self.of if isinstance(other, dict)]
-        if isinstance(option, dict) and kinds.count(option.get("kind")) == 1:
+        if isinstance(option, dict) and "kind" in option and kinds.count(option["kind"]) == 1:
             return str(option["kind"])
         return json.dumps(option, sort_keys=True)
 
@@ -168,7 +168,12 @@ def _parted(option: Any, path: str) -> tuple[Any, dict[str, AnyDimension]]:
     for key, value in option.items():
         where = f"{path}.{key}" if path else key
         if isinstance(value, dict) and value.get("kind") in KINDS and SIGNS & value.keys():
-            inner[where] = KINDS[value["kind"]].model_validate(value)
+            try:
+                inner[where] = KINDS[value["kind"]].model_validate(value)
+            except ValidationError as error:
+                said = error.errors()[0]
+                place = ".".join([where, *map(str, said["loc"])])
+                raise ValueError(f"of: {place}: {said['msg'].removeprefix('Value error, ')}") from error
         else:
             plain[key], deeper = _parted(value, where)
             inner |= deeper
@@ -189,6 +194,15 @@ def active(space: Space, params: Mapping[str, Value]) -> dict[str, AnyDimension]
         if isinstance(dimension, Choice) and path in params:
             dimensions |= active(dimension.inner(params[path], path), params)
     return dimensions
+
+
+def dimensions(space: Space) -> Iterator[tuple[str, AnyDimension]]:
+    """Every dimension with its path, those inside of blocks too."""
+    for path, dimension in space.items():
+        yield path, dimension
+        if isinstance(dimension, Choice):
+            for label in dimension.grid():
+                yield from dimensions(dimension.inner(label, path))
 
 
 def corners(space: Space, limit: int = 4096) -> Iterator[Params]:
