@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from jaxtyping import install_import_hook
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # tests' tensors are small: threads that wait for each other cost more
 
+# Triton compiles the source of its programs: those are left as they are
+TRANSPORT = [f"optical_ray.ot.{file.stem}" for file in (Path(__file__).parents[1] / "optical_ray/ot").glob("*.py")]
 install_import_hook(
-    ["optical_ray.ot", "optical_ray.retrieval", "optical_ray.losses", "optical_ray.encoders"], "beartype.beartype"
+    [name for name in TRANSPORT if not name.endswith((".kernel", "__init__"))]
+    + ["optical_ray.retrieval", "optical_ray.losses", "optical_ray.encoders"],
+    "beartype.beartype",
 )
 
 

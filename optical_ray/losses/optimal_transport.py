@@ -16,7 +16,8 @@ from optical_ray.losses.interface import Loss, LossOutput, full_precision
 from optical_ray.ot.cost import CostKind, cost_matrix
 from optical_ray.ot.exact import exact
 from optical_ray.ot.ipot import IpotConfig, ipot
-from optical_ray.ot.sinkhorn import SinkhornConfig, sinkhorn
+from optical_ray.ot.sinkhorn import SinkhornConfig
+from optical_ray.ot.transport import transport
 from optical_ray.retrieval.embeddings import TokenEmbeddings
 
 Marginals = Literal["uniform", "norm", "idf"]
@@ -57,30 +58,28 @@ class OptimalTransport(Loss):
         self, student: TokenEmbeddings, teacher: TokenEmbeddings
     ) -> tuple[Float[Tensor, "B M N"], Float[Tensor, " B"], dict[str, Tensor]]:
         with full_precision(student, teacher) as (x, y):
-            cost = cost_matrix(x.vectors, y.vectors, x.mask, y.mask, self.cost)
-            a, b = (_marginal(side, self.marginals, cost.dtype) for side in (x, y))
+            a, b = (_marginal(side, self.marginals) for side in (x, y))
+            clouds = x.vectors, y.vectors, x.mask, y.mask
             match self.solver:
                 case "sinkhorn":
-                    entropic = sinkhorn(cost, a, b, self.sinkhorn)
-                    return (
-                        entropic.plan,
-                        entropic.value,
-                        {
-                            "ot/marginal_error": entropic.marginal_error.detach().mean(),
-                            "ot/iterations": entropic.iterations.to(cost.dtype).mean(),
-                            "ot/converged": entropic.converged.to(cost.dtype).mean(),
-                        },
-                    )
+                    entropic = transport(*clouds, a, b, self.cost, self.sinkhorn)
+                    diagnostics = {
+                        "ot/marginal_error": entropic.marginal_error.detach().mean(),
+                        "ot/iterations": entropic.iterations.to(a.dtype).mean(),
+                        "ot/converged": entropic.converged.to(a.dtype).mean(),
+                    }
+                    return entropic.plan, entropic.value, diagnostics
                 case "ipot":
-                    proximal = ipot(cost, a, b, self.ipot)
+                    proximal = ipot(cost_matrix(*clouds, self.cost), a, b, self.ipot)
                     return proximal.plan, proximal.value, {"ot/marginal_error": proximal.marginal_error.mean()}
                 case "exact":
-                    solved = exact(cost, a, b)
+                    solved = exact(cost_matrix(*clouds, self.cost), a, b)
                     return solved.plan, solved.value, {}
 
 
-def _marginal(tokens: TokenEmbeddings, marginals: Marginals, dtype: torch.dtype) -> Float[Tensor, "B L"]:
+def _marginal(tokens: TokenEmbeddings, marginals: Marginals) -> Float[Tensor, "B L"]:
     """Mass of each token, summing to one over real tokens; equal where every weight of a text is zero."""
+    dtype = tokens.vectors.dtype
     mask = tokens.mask.to(dtype)
     equal = mask / mask.sum(1, keepdim=True).clamp_min(1)
     if marginals == "uniform":

@@ -6,7 +6,7 @@ Shapes: ``B`` pairs, ``M`` student tokens, ``N`` teacher tokens.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Literal
 
 import torch
@@ -16,7 +16,7 @@ from torch import Tensor
 from optical_ray.ot import log_domain, scaling
 from optical_ray.ot.problem import Solution
 
-Backend = Literal["auto", "scaling", "log"]
+Backend = Literal["auto", "scaling", "log", "fused"]
 
 
 @dataclass(frozen=True)
@@ -112,7 +112,8 @@ def sinkhorn(
     POT's ``ot.sinkhorn``. Where epsilon is too small for ``max_iterations``, ``converged`` is false and
     ``marginal_error`` says by how much: raise either.
 
-    ``backend``: ``scaling`` is fast, ``log`` is slow and differentiable; ``auto`` picks by gradient and device.
+    ``backend``: ``scaling`` is fast, ``log`` is slow and differentiable, ``fused`` is one kernel on a GPU; ``auto``
+    picks by gradient and device.
 
     Source: Cuturi 2013 (arXiv 1306.0895); unbalanced: Chizat et al. 2018 (arXiv 1607.05816).
 
@@ -124,22 +125,56 @@ def sinkhorn(
     >>> bool(out.converged)
     True
     """
-    if config.gradient == "unrolled" and backend == "scaling":
-        raise ValueError("backend: must be log or auto where gradient is unrolled, got scaling")
     unrolled = config.gradient == "unrolled"
-    full_a, full_b, empty = a.detach(), b.detach(), None
-    if min(float(a.sum(1).amin()), float(b.sum(1).amin())) <= 0:
-        # solved as if they were full, so that nobody divides zero by zero, then emptied
-        empty = ~((a > 0).any(1) & (b > 0).any(1))
-        full_a, full_b = (torch.where(empty[:, None], 1 / w.shape[1], w) for w in (full_a, full_b))
+    if unrolled and backend not in ("auto", "log"):
+        raise ValueError(f"backend: must be log or auto where gradient is unrolled, got {backend}")
+    full_a, full_b, empty = fill_empty(a.detach(), b.detach())
     with torch.set_grad_enabled(unrolled and torch.is_grad_enabled()):
-        solver = log_domain if unrolled or backend == "log" else scaling
-        solution = solver.solve(cost, full_a, full_b, config)
-        if empty is not None:
-            solution = Solution(*(x * ~empty.view(-1, *[1] * (x.ndim - 1)) for x in solution))
+        if unrolled or backend == "log":
+            solution = log_domain.solve(cost, full_a, full_b, config)
+        elif fuses(a, b, config, backend):
+            from optical_ray.ot import fused
+
+            solution = fused.solve(cost, full_a, full_b, config)
+        else:
+            solution = scaling.solve(cost, full_a, full_b, config)
+        out = as_output(solution, empty, a, b, config)
+    return out if unrolled else replace(out, value=_envelope(cost, out.plan, out.value))
+
+
+def fuses(a: Float[Tensor, "B M"], b: Float[Tensor, "B N"], config: SinkhornConfig, backend: Backend) -> bool:
+    """Whether the fused kernel is to solve this: where it is named, or where it can and the tensors are on a GPU."""
+    if backend != "auto" or config.gradient == "unrolled" or not a.is_cuda:
+        return backend == "fused"
+    from optical_ray.ot import fused  # Triton is optional, and slow to load
+
+    return fused.obstacle(a, b) is None
+
+
+def fill_empty(
+    a: Float[Tensor, "B M"], b: Float[Tensor, "B N"]
+) -> tuple[Float[Tensor, "B M"], Float[Tensor, "B N"], Bool[Tensor, " B"] | None]:
+    """Weights of one for pairs with an empty side, so that nobody divides zero by zero; which they are, if any."""
+    if min(float(a.sum(1).amin()), float(b.sum(1).amin())) > 0:
+        return a, b, None
+    empty = ~((a > 0).any(1) & (b > 0).any(1))
+    full_a, full_b = (torch.where(empty[:, None], 1 / weights.shape[1], weights) for weights in (a, b))
+    return full_a, full_b, empty
+
+
+def as_output(
+    solution: Solution,
+    empty: Bool[Tensor, " B"] | None,
+    a: Float[Tensor, "B M"],
+    b: Float[Tensor, "B N"],
+    config: SinkhornConfig,
+) -> SinkhornOutput:
+    """What a solver found, with the pairs that were filled emptied again."""
+    if empty is not None:
+        solution = Solution(*(x * ~empty.view(-1, *[1] * (x.ndim - 1)) for x in solution))
     return SinkhornOutput(
         plan=solution.plan,
-        value=solution.value if unrolled else _envelope(cost, solution.plan, solution.value),
+        value=solution.value,
         marginal_error=solution.error,
         iterations=solution.iterations,
         converged=solution.error <= config.threshold,

@@ -1,0 +1,177 @@
+"""The Triton program of a fused solve: one program per pair, everything in registers and shared memory.
+
+Tiles are powers of two; what lies beyond ``m`` and ``n`` has no weight. Named in capitals: known when it is compiled.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+try:
+    import triton
+    import triton.language as tl
+except ImportError:  # then nobody launches what is below
+    triton = None
+
+Program = TypeVar("Program", bound=Callable[..., Any])
+
+
+def jit(program: Program) -> Program:
+    """``triton.jit`` where there is Triton."""
+    compiled: Program = program if triton is None else triton.jit(program)
+    return compiled
+
+
+def absent() -> bool:
+    """Whether there is no Triton."""
+    return triton is None
+
+
+def interpreted() -> bool:
+    """Whether programs run on the CPU (``TRITON_INTERPRET=1``)."""
+    return triton is not None and bool(triton.knobs.runtime.interpret)
+
+
+@jit
+def solve_pair(
+    cost: Any,
+    x: Any,
+    y: Any,
+    p: Any,
+    q: Any,
+    a: Any,
+    b: Any,
+    plan: Any,
+    value: Any,
+    f_out: Any,
+    g_out: Any,
+    error: Any,
+    iterations: Any,
+    m: Any,
+    n: Any,
+    d: Any,
+    scale: Any,
+    epsilon: Any,
+    rho: Any,
+    threshold: Any,
+    max_iterations: Any,
+    check_every: Any,
+    TILE_M: tl.constexpr,
+    TILE_N: tl.constexpr,
+    TILE_D: tl.constexpr,
+    FROM_COST: tl.constexpr,
+    BALANCED: tl.constexpr,
+    MAY_SCALE: tl.constexpr,
+    RANGE: tl.constexpr,
+    LOG_OF_ZERO: tl.constexpr,
+    PRECISION: tl.constexpr,
+) -> None:
+    """One program: the tile of one pair from cost to plan."""
+    pair = tl.program_id(0).to(tl.int64)
+    i, j = tl.arange(0, TILE_M), tl.arange(0, TILE_N)
+    inside = (i < m)[:, None] & (j < n)[None, :]
+    cells = pair * m * n + i[:, None] * n + j[None, :]
+    wa = tl.load(a + pair * m + i, mask=i < m, other=0.0)
+    wb = tl.load(b + pair * n + j, mask=j < n, other=0.0)
+    if FROM_COST:
+        tile = tl.load(cost + cells, mask=inside, other=0.0).to(tl.float32)
+    else:
+        products = tl.zeros((TILE_M, TILE_N), tl.float32)
+        for start in range(0, d, TILE_D):
+            k = start + tl.arange(0, TILE_D)
+            xs = tl.load(
+                x + pair * m * d + i[:, None] * d + k[None, :], mask=(i < m)[:, None] & (k < d)[None, :], other=0.0
+            )
+            ys = tl.load(
+                y + pair * n * d + j[None, :] * d + k[:, None], mask=(j < n)[None, :] & (k < d)[:, None], other=0.0
+            )
+            products = tl.dot(xs.to(tl.float32), ys.to(tl.float32), products, input_precision=PRECISION)
+        ps = tl.load(p + pair * m + i, mask=i < m, other=0.0)
+        qs = tl.load(q + pair * n + j, mask=j < n, other=0.0)
+        tile = ps[:, None] + qs[None, :] - scale * products
+    weighed = (wa > 0)[:, None] & (wb > 0)[None, :]
+    z = tl.where(weighed, -tile / epsilon, 0.0)
+    la = tl.where(wa > 0, tl.log(tl.where(wa > 0, wa, 1.0)), LOG_OF_ZERO)
+    lb = tl.where(wb > 0, tl.log(tl.where(wb > 0, wb, 1.0)), LOG_OF_ZERO)
+    if MAY_SCALE:
+        if tl.max(tl.max(tl.abs(z), 1), 0) <= RANGE:
+            f, g, moved, done = _scaling_loop(tl.exp(z), wa, wb, rho, threshold, max_iterations, check_every, BALANCED)
+        else:
+            f, g, moved, done = _log_loop(z, la, lb, rho, threshold, max_iterations, check_every)
+    else:
+        f, g, moved, done = _log_loop(z, la, lb, rho, threshold, max_iterations, check_every)
+    solved = tl.where(weighed, tl.exp((la + f)[:, None] + (lb + g)[None, :] + z), 0.0)
+    tl.store(plan + cells, solved, mask=inside)
+    tl.store(value + pair, tl.sum(tl.sum(solved * tl.where(weighed, tile, 0.0), 1), 0))
+    tl.store(f_out + pair * m + i, epsilon * f, mask=i < m)
+    tl.store(g_out + pair * n + j, epsilon * g, mask=j < n)
+    tl.store(error + pair, moved)
+    tl.store(iterations + pair, done)
+
+
+@jit
+def _scaling_loop(
+    kernel: Any,
+    a: Any,
+    b: Any,
+    rho: Any,
+    threshold: Any,
+    max_iterations: Any,
+    check_every: Any,
+    BALANCED: tl.constexpr,
+) -> Any:
+    """s = a / (K t) and t = b / (K' s), to the power of rho; potentials in units of epsilon."""
+    s = a
+    t = _scale(b, tl.sum(kernel * s[:, None], 0), rho, BALANCED)
+    kept = t
+    done = max_iterations * 0
+    moved = threshold + 1.0
+    while (done < max_iterations) & (moved > threshold):
+        steps = tl.minimum(check_every, max_iterations - done)
+        for _ in range(1, steps):
+            s = _scale(a, tl.sum(kernel * t[None, :], 1), rho, BALANCED)
+            t = _scale(b, tl.sum(kernel * s[:, None], 0), rho, BALANCED)
+        s = _scale(a, tl.sum(kernel * t[None, :], 1), rho, BALANCED)
+        sums = tl.sum(kernel * s[:, None], 0)
+        kept = t
+        t = _scale(b, sums, rho, BALANCED)
+        moved = tl.sum(sums * tl.abs(t - kept), 0)
+        done += steps
+    f = tl.log(tl.where(a > 0, s / tl.where(a > 0, a, 1.0), 1.0))
+    g = tl.log(tl.where(b > 0, kept / tl.where(b > 0, b, 1.0), 1.0))
+    return f, g, moved, done
+
+
+@jit
+def _scale(weights: Any, sums: Any, rho: Any, BALANCED: tl.constexpr) -> Any:
+    return weights / sums if BALANCED else weights * tl.exp(-rho * tl.log(sums))
+
+
+@jit
+def _log_loop(z: Any, la: Any, lb: Any, rho: Any, threshold: Any, max_iterations: Any, check_every: Any) -> Any:
+    """g = -rho lse_i(log a + f + z) and f = -rho lse_j(log b + g + z); potentials in units of epsilon."""
+    f = la * 0.0
+    g = -rho * _lse(la[:, None] + f[:, None] + z, 0)
+    kept = g
+    done = max_iterations * 0
+    moved = threshold + 1.0
+    while (done < max_iterations) & (moved > threshold):
+        steps = tl.minimum(check_every, max_iterations - done)
+        for _ in range(1, steps):
+            f = -rho * _lse(lb[None, :] + g[None, :] + z, 1)
+            g = -rho * _lse(la[:, None] + f[:, None] + z, 0)
+        f = -rho * _lse(lb[None, :] + g[None, :] + z, 1)
+        column = _lse(la[:, None] + f[:, None] + z, 0)
+        kept = g
+        g = -rho * column
+        moved = tl.sum(tl.abs(tl.exp(lb + column + g) - tl.exp(lb + column + kept)), 0)
+        done += steps
+    return f, kept, moved, done
+
+
+@jit
+def _lse(logs: Any, axis: tl.constexpr) -> Any:
+    highest = tl.max(logs, axis)
+    shifted = logs - (highest[None, :] if axis == 0 else highest[:, None])
+    return highest + tl.log(tl.sum(tl.exp(shifted), axis))

@@ -1,0 +1,104 @@
+"""The fused kernel against the torch solvers: interpreted on a CPU, compiled where there is a GPU."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from optical_ray.ot.sinkhorn import SinkhornConfig, sinkhorn
+from optical_ray.ot.transport import transport
+
+pytest.importorskip("triton")
+DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
+SIZES = [(1, 1), (1, 7), (9, 1), (5, 9), (17, 20), (2, 2)]
+
+
+@pytest.fixture
+def problems(ragged):
+    drawn = ragged(SIZES, uniform=False, seed=4)
+    return drawn.cost.float().to(DEVICE), drawn.a.float().to(DEVICE), drawn.b.float().to(DEVICE)
+
+
+@pytest.fixture
+def clouds(ragged):
+    drawn = ragged(SIZES, seed=4)
+    a, b = drawn.a.float().to(DEVICE), drawn.b.float().to(DEVICE)
+    generator = torch.Generator().manual_seed(0)
+    x, y = (torch.randn(*w.shape, 40, generator=generator).to(DEVICE) * (w > 0)[:, :, None] for w in (a, b))
+    x, y = (torch.nn.functional.normalize(side, dim=-1) for side in (x, y))
+    return x, y, a > 0, b > 0, a, b
+
+
+@pytest.mark.parametrize("tau", [None, 0.5])
+@pytest.mark.parametrize("epsilon", [1e-3, 0.02, 0.2])  # in the log domain, both within one batch, scaling
+def test_it_gives_what_the_torch_solver_gives(problems, epsilon, tau):
+    config = SinkhornConfig(epsilon=epsilon, tau=tau, max_iterations=23)
+    out = sinkhorn(*problems, config, backend="fused")
+    expected = sinkhorn(*problems, config, backend="scaling")
+    assert out.iterations.tolist() == expected.iterations.tolist()
+    tolerance = max(1e-6, 1e-7 / epsilon)
+    for name in ("plan", "value", "marginal_error", "entropic_value"):
+        torch.testing.assert_close(getattr(out, name), getattr(expected, name), rtol=0, atol=10 * tolerance)
+    assert not out.plan[:, :, :][(problems[1] == 0)[:, :, None].expand_as(out.plan)].any()
+
+
+@pytest.mark.parametrize("kind", ["cosine", "squared_euclidean", "centred_cosine"])
+def test_costs_are_computed_on_chip(clouds, kind):
+    config = SinkhornConfig(epsilon=0.1, max_iterations=23)
+    values = []
+    for backend in ("fused", "scaling"):
+        x, y = (side.clone().requires_grad_() for side in clouds[:2])
+        out = transport(x, y, *clouds[2:], kind, config, backend=backend)
+        out.value.sum().backward()
+        values.append((out.plan, out.value.detach(), x.grad, y.grad))
+        assert not out.plan.requires_grad
+    for fused, expected in zip(*values, strict=True):
+        torch.testing.assert_close(fused, expected, rtol=0, atol=2e-5)
+
+
+def test_halves_come_in_and_float32_goes_on(clouds):
+    config = SinkhornConfig(epsilon=0.1)
+    halves = [side.bfloat16() for side in clouds[:2]]
+    out = transport(*halves, *clouds[2:], "cosine", config, backend="fused")
+    expected = transport(*(side.float() for side in halves), *clouds[2:], "cosine", config, backend="scaling")
+    assert out.plan.dtype == torch.float32
+    torch.testing.assert_close(out.plan, expected.plan, rtol=0, atol=1e-6)
+
+
+def test_a_pair_without_tokens_gets_the_zero_plan(problems):
+    cost, a, b = (x.clone() for x in problems)
+    a[1], b[2] = 0, 0
+    out = sinkhorn(cost, a, b, SinkhornConfig(), backend="fused")
+    assert not out.plan[1:3].any()
+    assert out.converged.all()
+
+
+def test_tiles_too_large_to_scale_work_in_the_log_domain(problems, monkeypatch):
+    expected = sinkhorn(*problems, SinkhornConfig(), backend="scaling")
+    monkeypatch.setattr("optical_ray.ot.fused.LARGEST_SCALED_TILE", 1)
+    out = sinkhorn(*problems, SinkhornConfig(), backend="fused")
+    torch.testing.assert_close(out.plan, expected.plan, rtol=0, atol=1e-6)
+
+
+def test_what_it_cannot_do_is_refused_with_the_reason(problems):
+    long = torch.zeros(1, 300, 2, device=DEVICE)
+    with pytest.raises(ValueError, match="at most 256 tokens, and these are 300 x 2"):
+        sinkhorn(long, long[:, :, 0] + 1, long[:, 0] + 1, SinkhornConfig(), backend="fused")
+    with pytest.raises(ValueError, match="float64"):
+        sinkhorn(*(x.double() for x in problems), SinkhornConfig(), backend="fused")
+    with pytest.raises(ValueError, match="must be log or auto where gradient is unrolled, got fused"):
+        sinkhorn(*problems, SinkhornConfig(gradient="unrolled"), backend="fused")
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")
+@pytest.mark.parametrize("length", [16, 33, 64, 128, 180, 256])
+def test_on_a_gpu_it_is_the_default_at_any_length(ragged, length):
+    drawn = ragged([(length, length), (length // 2, length - 3)])
+    cost, a, b = (x.float().cuda() for x in (drawn.cost, drawn.a, drawn.b))
+    for epsilon in (0.01, 0.1):
+        config = SinkhornConfig(epsilon=epsilon)
+        out, named = (sinkhorn(cost, a, b, config, backend=backend) for backend in ("auto", "fused"))
+        assert torch.equal(out.plan, named.plan)
+        expected = sinkhorn(drawn.cost, drawn.a, drawn.b, config, backend="log")
+        torch.testing.assert_close(out.plan.cpu().double(), expected.plan, rtol=0, atol=2e-5)

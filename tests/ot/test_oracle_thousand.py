@@ -1,0 +1,68 @@
+"""A thousand random ragged problems against POT in float64, all in one ragged batch per setting."""
+
+from __future__ import annotations
+
+import random
+
+import numpy as np
+import ot
+import pytest
+import torch
+
+from optical_ray.ot.sinkhorn import SinkhornConfig, sinkhorn
+
+TOLERANCE = {torch.float32: 1e-4, torch.float64: 1e-8}
+ITERATIONS = 100
+
+
+def balanced(cost, a, b, epsilon):
+    start = (np.log(a), np.zeros(len(b)))
+    return ot.bregman.sinkhorn_log(a, b, cost, epsilon, numItermax=ITERATIONS, stopThr=0, warn=False, warmstart=start)
+
+
+def unbalanced(cost, a, b, epsilon, tau):
+    # POT takes the rows first, so it gets the transpose
+    plan = ot.unbalanced.sinkhorn_knopp_unbalanced(
+        b, a, cost.T.copy(), epsilon, tau, numItermax=ITERATIONS, stopThr=0, reg_type="kl"
+    )
+    return plan.T
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("case", range(20))
+def test_plans_are_those_of_pot(ragged, case, record_property):
+    rng = random.Random(case)
+    sizes = [(rng.randint(1, 40), rng.randint(1, 40)) for _ in range(50)]
+    tau = rng.choice([0.05, 0.5, 5.0]) if case % 3 == 2 else None
+    epsilon = 10 ** rng.uniform(-3 if tau is None else -1.7, 0)
+    problems = ragged(sizes, seed=case, uniform=case % 2 == 0, dim=rng.choice([4, 32, 128]))
+    if case % 4 >= 2:  # partial weights: tokens without mass anywhere
+        generator = torch.Generator().manual_seed(case)
+        for weights in (problems.a, problems.b):
+            dropped = torch.rand(weights.shape, generator=generator) < 0.3
+            dropped[:, 0] = False
+            weights[dropped] = 0
+            weights /= weights.sum(1, keepdim=True)
+    worst = {}
+    for dtype, tolerance in TOLERANCE.items():
+        config = SinkhornConfig(epsilon=epsilon, max_iterations=ITERATIONS, threshold=0.0, tau=tau)
+        out = sinkhorn(problems.cost.to(dtype), problems.a.to(dtype), problems.b.to(dtype), config)
+        differences = []
+        for pair in range(len(sizes)):
+            i, j = (w[pair].nonzero()[:, 0] for w in (problems.a, problems.b))
+            cost, a, b = problems.cost[pair][i][:, j].numpy(), problems.a[pair, i].numpy(), problems.b[pair, j].numpy()
+            expected = balanced(cost, a, b, epsilon) if tau is None else unbalanced(cost, a, b, epsilon, tau)
+            solved = out.plan[pair].double()
+            differences.append(np.abs(solved[i][:, j].numpy() - expected).max())
+            assert solved.sum().item() == pytest.approx(solved[i][:, j].sum().item())
+        worst[dtype] = max(differences)
+        record_property(str(dtype), worst[dtype])
+        assert worst[dtype] <= tolerance
+    print(f"case {case}: epsilon {epsilon:.4f}, tau {tau}, " + ", ".join(f"{d}: {w:.1e}" for d, w in worst.items()))
+    config = SinkhornConfig(epsilon=epsilon, max_iterations=500, tau=tau)
+    out = sinkhorn(problems.cost.float(), problems.a.float(), problems.b.float(), config)
+    assert (out.marginal_error[out.converged] <= config.threshold).all()
+    if tau is None:
+        error = (out.plan.double().sum(1) - problems.b).abs().sum(1)
+        assert (error[out.converged] <= config.threshold + 1e-5).all()
+        assert (out.plan.double().sum(2) - problems.a).abs().sum(1).max() <= 1e-5
