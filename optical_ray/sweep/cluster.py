@@ -90,6 +90,7 @@ def cluster(address: str) -> Iterator[Capacity]:
     own = local_capacity()
     try:
         if is_local(address):
+            os.environ.setdefault("RAY_TRAIN_ENABLE_PREEMPTION_WATCHER", "0")  # nobody takes this machine away
             # one CPU more than there is: it holds the drivers, which compute nothing
             ray.init(address="local", num_cpus=int(own.cpus) + 1, log_to_driver=False, logging_level=logging.ERROR)
         else:
