@@ -57,7 +57,8 @@ class Qrels:
 class Collection:
     """One split of a retrieval test collection: topics, documents and their judgements.
 
-    ``dropped`` counts what was left out and why, e.g. ``{"topics without keywords": 53}``.
+    ``dropped`` counts what was left out and why, e.g. ``{"topics without keywords": 53}``. ``groups`` gives topics a
+    class (an intent), for a mean over classes where a few of them have most of the topics; empty where there is none.
     """
 
     name: str
@@ -67,6 +68,7 @@ class Collection:
     qrels: Qrels
     licence: str
     dropped: Mapping[str, int] = field(default_factory=dict)
+    groups: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

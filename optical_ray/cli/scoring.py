@@ -17,7 +17,7 @@ from optical_ray.encoders.checkpoint import Checkpoint
 from optical_ray.evaluate import Evaluator, means, write_evaluation
 from optical_ray.metrics.scores import parse
 from optical_ray.prepare.cache import Cache
-from optical_ray.prepare.tokens import Pieces, collection_tokens
+from optical_ray.prepare.tokens import CollectionSource, Pieces, collection_tokens
 from optical_ray.types import InputError
 
 
@@ -31,7 +31,8 @@ def score_checkpoint(checkpoint: Path, collection: Path, split: str, metrics: li
     pieces = Pieces.of_one(opened.tokenizer(), opened.query_length, opened.document_length)
     with tempfile.TemporaryDirectory() as folder:
         cache = Cache(Path(folder))
-        folders = [collection_tokens(name, dataset, split, pieces, cache) for name, dataset in collections.items()]
+        sources = [CollectionSource(name, dataset, name, split) for name, dataset in collections.items()]
+        folders = [collection_tokens(source, pieces, cache) for source in sources]
         evaluation = Evaluator(folders, names).evaluate(opened.load(), (split,))
     write_evaluation(out, evaluation)
     table = Table(box=None, pad_edge=False)

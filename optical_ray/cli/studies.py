@@ -11,6 +11,7 @@ from pathlib import Path
 from rich.console import Console
 
 from optical_ray.analysis.report import write_report
+from optical_ray.cli.data_lines import data_lines
 from optical_ray.cli.progress import Watch
 from optical_ray.cli.tables import BEST, SUPERVISED, best_lines, score_table
 from optical_ray.cli.terminal import chatter_to, console
@@ -90,7 +91,7 @@ def prepare_study(spec: Path, storage: str, settings: list[str], address: str) -
     progress = Progress()
     with chatter_to(_log(folder)) as screen, Watch(screen, experiment, progress):
         prepare_models_of(experiment, Path(storage).expanduser(), address=address, progress=progress)
-    _say_data(console(), progress)
+    _say_data(console(), experiment, progress)
     console().print(f"prepared in {folder}; next: optical-ray run {shlex.quote(str(spec))}", soft_wrap=True)
 
 
@@ -116,7 +117,7 @@ def run_or_resume(spec: Path, storage: str, settings: list[str], address: str) -
             at_end=_write_report,
         )
     screen = console()
-    _say_data(screen, progress)
+    _say_data(screen, experiment, progress)
     for tracker in trackers:
         if late := tracker.behind():
             screen.print(f"MLflow lacks {len(late)} runs of the study; run it again to bring them", soft_wrap=True)
@@ -152,36 +153,9 @@ def _say_result(screen: Console, experiment: Experiment, ledger: Ledger) -> int:
     return len(failed)
 
 
-def _say_data(screen: Console, progress: Progress) -> None:
-    """What was read, kept and dropped."""
-    bitext = progress.data.get("bitext", {})
-    if bitext:
-        sizes = ", ".join(f"{language} {sum(part['pairs'] for part in parts):,}" for language, parts in bitext.items())
-        screen.print(f"bitext pairs: {sizes}", soft_wrap=True)
-    for line in _dropped(bitext):
-        screen.print(line, soft_wrap=True)
-    for target, splits in progress.data.get("collections", {}).items():
-        parts = [f"{split} {m['topics']} topics / {m['documents']} documents" for split, m in splits.items()]
-        drops = {reason: count for m in splits.values() for reason, count in m["dropped"].items() if count}
-        cut = sum(sum(m["truncated"].values()) for m in splits.values())
-        extra = "".join(f"; dropped {count} {reason}" for reason, count in drops.items())
-        extra += f"; truncated {cut} texts" if cut else ""
-        screen.print(f"{target}: {', '.join(parts)}{extra}", soft_wrap=True)
-
-
-def _dropped(bitext: dict[str, list[dict[str, object]]]) -> list[str]:
-    lines = []
-    for language, parts in bitext.items():
-        for part in parts:
-            dropped = part["dropped"]
-            counts = (
-                [f"{count} {reason}" for reason, count in dropped.items() if count] if isinstance(dropped, dict) else []
-            )
-            if part["truncated"]:
-                counts.append(f"{part['truncated']} sentences truncated")
-            if counts:
-                lines.append(f"bitext {language}: {', '.join(counts)}")
-    return lines
+def _say_data(screen: Console, experiment: Experiment, progress: Progress) -> None:
+    for line in data_lines(progress.data, experiment.trial.data.leaks):
+        screen.print(line, soft_wrap=True, markup=False)
 
 
 def _params(params: Mapping[str, object]) -> str:

@@ -63,6 +63,8 @@ class BitextConfig(Block):
     """Pieces of a sentence at most, specials included."""
     read_as: Literal["query", "document"] = "query"
     """The marker that both sides carry."""
+    leaks: Literal["drop", "keep"] = Field("drop", json_schema_extra={"since": 2})
+    """What becomes of pairs that hold the text of an evaluation topic or document."""
 
     @field_validator("source_languages", mode="before")
     @classmethod

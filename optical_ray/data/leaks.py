@@ -12,6 +12,8 @@ import pyarrow as pa
 from optical_ray.data.normalise import normalise
 from optical_ray.types import Collection
 
+NOWHERE: frozenset[str] = frozenset()
+
 
 @dataclass(frozen=True)
 class Leaks:
@@ -23,24 +25,36 @@ class Leaks:
 
 
 class EvaluationTexts:
-    """The normalised texts of the topics and documents of collections, each with the names of the sets it is in."""
+    """Which sets (topics, documents of a collection's split) hold a text.
 
-    def __init__(self, collections: Iterable[Collection]) -> None:
-        self._sets: dict[str, set[str]] = {}
+    Of the texts hashes of the normal form are kept: of the order of 100 bytes for each.
+    """
+
+    def __init__(self, collections: Iterable[Collection] = ()) -> None:
+        self._sets: dict[int, frozenset[str]] = {}
+        self._joined: dict[tuple[frozenset[str], str], frozenset[str]] = {}
         self.names: list[str] = []
         for collection in collections:
-            self.add(f"{collection.name} {collection.split} topics", (topic.text for topic in collection.topics))
-            self.add(f"{collection.name} {collection.split} documents", (doc.text for doc in collection.documents))
+            self.add_collection(collection.name, collection)
+
+    def add_collection(self, name: str, collection: Collection) -> None:
+        """Add the topics and the documents of one split of a collection, called ``name``."""
+        self.add(f"{name} {collection.split} topics", (topic.text for topic in collection.topics))
+        self.add(f"{name} {collection.split} documents", (document.text for document in collection.documents))
 
     def add(self, name: str, texts: Iterable[str]) -> None:
         """Add a set of texts that training must not see."""
         self.names.append(name)
         for text in texts:
-            self._sets.setdefault(normalise(text), set()).add(name)
+            key = hash(normalise(text))
+            known = self._sets.get(key, NOWHERE)
+            if (known, name) not in self._joined:
+                self._joined[known, name] = known | {name}
+            self._sets[key] = self._joined[known, name]
 
-    def sets_with(self, text: str) -> set[str]:
+    def sets_with(self, text: str) -> frozenset[str]:
         """Return the names of the sets that have ``text``."""
-        return self._sets.get(normalise(text), set())
+        return self._sets.get(hash(normalise(text)), NOWHERE)
 
 
 def find_leaks(batches: Iterable[pa.RecordBatch], evaluation: EvaluationTexts) -> Leaks:

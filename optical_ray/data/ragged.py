@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import mmap
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,6 +31,18 @@ class Ragged:
     def lengths(self) -> NDArray[np.int64]:
         """Length of every row."""
         return np.diff(self.offsets)
+
+    def lengths_of(self, rows: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Lengths of ``rows`` alone."""
+        found: NDArray[np.int64] = self.offsets[rows + 1] - self.offsets[rows]
+        return found
+
+    def release(self) -> None:
+        """Give mapped pages back to the system; they are read again where they are needed."""
+        for array in (self.values, self.offsets):
+            mapped = getattr(array, "_mmap", None)
+            if mapped is not None:
+                mapped.madvise(mmap.MADV_DONTNEED)
 
     @classmethod
     def of(cls, rows: Sequence[Sequence[int]], dtype: DTypeLike = np.int32) -> Ragged:

@@ -69,11 +69,16 @@ def write_shard(
     return manifest
 
 
-def write_bitext_shard(dataset: BitextDataset, language: str, folder: Path) -> ShardManifest:
-    """Write the pairs of ``dataset`` in ``language``; raises ``InputError`` where no pair is left."""
+def write_bitext_shard(
+    dataset: BitextDataset, language: str, folder: Path, fingerprint: str | None = None
+) -> ShardManifest:
+    """Write the pairs of ``dataset`` in ``language``; its ``fingerprint`` is taken where it is not given.
+
+    Raises ``InputError`` where no pair is left.
+    """
     counts = Counts()
     describe: dict[str, Any] = {"dropped": counts.dropped, "language": language, "licence": dataset.licence}
-    describe["fingerprint"] = dataset.fingerprint()
+    describe["fingerprint"] = dataset.fingerprint() if fingerprint is None else fingerprint
     batches = dataset.batches(language, counts)
     manifest = write_shard(folder, BITEXT_SCHEMA, batches, describe)
     if manifest.rows == 0:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -13,12 +14,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from optical_ray.config.key import digest
-from optical_ray.data.interface import BitextDataset, CollectionDataset, Counts
+from optical_ray.data.interface import BitextDataset, CollectionDataset
 from optical_ray.data.ragged import Ragged, RaggedWriter
+from optical_ray.data.shards import ShardReader, write_bitext_shard
 from optical_ray.encoders.tokenizer import PieceTokenizer, Role
 from optical_ray.prepare.cache import Cache
 from optical_ray.storage import write_json
-from optical_ray.types import Collection, InputError
+from optical_ray.types import Collection
+
+LAYOUT = 2
+"""Of an encoded collection's files; part of its key."""
 
 
 @dataclass(frozen=True)
@@ -48,20 +53,28 @@ class Pieces:
         return digest([self.student.digest, self.teacher.digest])
 
 
-def bitext_tokens(
-    dataset: BitextDataset, language: str, pieces: Pieces, cache: Cache, *, role: Role, max_length: int
-) -> Path:
-    """The cache entry of one language's pairs in pieces (see ``training.batches.BitextTokens`` for its files)."""
-    key = digest([dataset.fingerprint(), language, pieces.digest, role, max_length])
+def bitext_shard(dataset: BitextDataset, fingerprint: str, language: str, cache: Cache) -> Path:
+    """The cache entry of one language's pairs as they were read and filtered: a shard (see ``data.shards``)."""
 
     def build(folder: Path) -> dict[str, object]:
-        counts, truncated, hashes = Counts(), 0, []
+        return asdict(write_bitext_shard(dataset, language, folder, fingerprint))
+
+    return cache.entry("shard", digest([fingerprint, language]), build)
+
+
+def bitext_tokens(shard: Path, pieces: Pieces, cache: Cache, *, role: Role, max_length: int) -> Path:
+    """The cache entry of a shard in pieces (see ``training.batches.BitextTokens`` for its files)."""
+    key = digest([shard.name, pieces.digest, role, max_length])
+
+    def build(folder: Path) -> dict[str, object]:
+        reader, truncated = ShardReader(shard), 0
+        hashes: dict[str, list[NDArray[np.uint64]]] = {"pivot": [], "id": []}
         with ExitStack() as stack:
             writers = {
                 name: stack.enter_context(RaggedWriter(folder, name, np.int32))
                 for name in ("foreign", "pivot", "teacher")
             }
-            for batch in dataset.batches(language, counts):
+            for batch in reader.batches():
                 foreign, pivot = batch["foreign"].to_pylist(), batch["pivot"].to_pylist()
                 sides = {
                     "foreign": pieces.student.encode(foreign, role, max_length),
@@ -71,12 +84,18 @@ def bitext_tokens(
                 for name, encoded in sides.items():
                     writers[name].append(encoded.ids)
                 truncated += sides["foreign"].truncated + sides["pivot"].truncated
-                hashes.append(_hashes(pivot))
-        pairs = np.concatenate(hashes) if hashes else np.zeros(0, dtype=np.uint64)
-        if not len(pairs):
-            raise InputError(f"bitext: no pair in {language!r} is left (dropped: {counts.dropped or 'none was there'})")
-        np.save(folder / "pivot_hash.npy", pairs)
-        return {"pairs": len(pairs), "dropped": counts.dropped, "truncated": truncated, "licence": dataset.licence}
+                hashes["pivot"].append(_hashes(pivot))
+                hashes["id"].append(_hashes(batch["id"].to_pylist()))
+        for name, parts in hashes.items():
+            np.save(folder / f"{name}_hash.npy", np.concatenate(parts))
+        manifest = reader.manifests[0]
+        return {
+            "pairs": len(reader),
+            "dropped": manifest.dropped,
+            "truncated": truncated,
+            "licence": manifest.licence,
+            "shard": shard.name,
+        }
 
     return cache.entry("bitext", key, build)
 
@@ -95,21 +114,36 @@ def unique_pivots(folders: Sequence[Path]) -> tuple[NDArray[np.uint64], list[tup
     return hashes, list(zip(part.tolist(), (first - starts[part]).tolist(), strict=True))
 
 
-def collection_tokens(target: str, dataset: CollectionDataset, split: str, pieces: Pieces, cache: Cache) -> Path:
+@dataclass(frozen=True)
+class CollectionSource:
+    """One split of a target's collection; it is read when it is asked for, and then once."""
+
+    target: str
+    dataset: CollectionDataset
+    fingerprint: str
+    split: str
+
+    @cached_property
+    def collection(self) -> Collection:
+        """What was read."""
+        return self.dataset.load(self.split)
+
+
+def collection_tokens(source: CollectionSource, pieces: Pieces, cache: Cache) -> Path:
     """The cache entry of one split of a collection in pieces (see ``evaluate.EncodedCollection`` for its files)."""
     lengths = [pieces.query_length, pieces.document_length, pieces.teacher_document_length]
-    key = digest([dataset.fingerprint(), target, split, pieces.digest, lengths])
+    key = digest([source.fingerprint, source.target, source.split, pieces.digest, lengths, LAYOUT])
 
     def build(folder: Path) -> dict[str, object]:
-        collection = dataset.load(split)
-        topics = pieces.student.encode([topic.text for topic in collection.topics], "query", pieces.query_length)
+        collection = source.collection
+        topics = pieces.student.encode_queries([topic.text for topic in collection.topics], pieces.query_length)
         texts = [document.text for document in collection.documents]
         documents = pieces.student.encode(texts, "document", pieces.document_length)
         by_teacher = pieces.teacher.encode(texts, "document", pieces.teacher_document_length)
         for name, ids in (("topics", topics.ids), ("documents", documents.ids), ("teacher_documents", by_teacher.ids)):
             with RaggedWriter(folder, name, np.int32) as writer:
                 writer.append(ids)
-        write_json(folder / "collection.json", _described(target, split, collection, documents.ids))
+        write_json(folder / "collection.json", _described(source.target, collection, documents.ids))
         return {
             "topics": len(collection.topics),
             "documents": len(texts),
@@ -121,17 +155,25 @@ def collection_tokens(target: str, dataset: CollectionDataset, split: str, piece
     return cache.entry("collection", key, build)
 
 
-def _described(target: str, split: str, collection: Collection, documents: list[list[int]]) -> dict[str, Any]:
+def _described(target: str, collection: Collection, documents: list[list[int]]) -> dict[str, Any]:
     return {
         "target": target,
-        "split": split,
+        "split": collection.split,
         "topic_ids": [topic.topic_id for topic in collection.topics],
         "topics": [topic.text for topic in collection.topics],
         "doc_ids": [document.doc_id for document in collection.documents],
         "grades": {topic: dict(grades) for topic, grades in collection.qrels.grades.items()},
         "relevance_level": collection.qrels.relevance_level,
         "documents_digest": digest([[document.doc_id for document in collection.documents], documents]),
+        "languages": _languages(collection),
+        "groups": dict(collection.groups),
     }
+
+
+def _languages(collection: Collection) -> list[str]:
+    """The language of every document; one word for all where the pool is not mixed."""
+    languages = [document.language for document in collection.documents]
+    return languages if len(set(languages)) > 1 else languages[:1]
 
 
 def teacher_rows(folders: Sequence[Path], places: Sequence[tuple[int, int]]) -> Iterator[NDArray[np.generic]]:

@@ -21,7 +21,8 @@ from optical_ray.config.key import canonical
 from optical_ray.config.space import Params
 from optical_ray.lease import Lease
 from optical_ray.ledger import VERSION, Ledger, TrialState
-from optical_ray.prepare.study import Prepared, Text, prepare_models, prepare_text
+from optical_ray.prepare.study import Prepared, prepare_models
+from optical_ray.prepare.text import Text, prepare_text
 from optical_ray.storage import read_json, write_json
 from optical_ray.summary import best_of
 from optical_ray.sweep.cluster import DRIVER_CPUS, Capacity, cluster, is_local, local_capacity, workers_of

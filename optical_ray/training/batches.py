@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from copy import copy
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,9 +13,13 @@ from jaxtyping import Int
 from numpy.typing import NDArray
 from torch import Tensor
 
+from optical_ray.data.matched import matched_places
 from optical_ray.data.mixture import Mixture
 from optical_ray.data.ragged import Ragged
 from optical_ray.retrieval.embeddings import TokenEmbeddings
+
+RELEASE_AFTER = 4096
+"""Rows read after which the pages that they lay on go back to the system."""
 
 
 @dataclass(frozen=True)
@@ -53,38 +58,107 @@ def pad_ids(rows: Sequence[NDArray[np.generic]], pad: int) -> Int[Tensor, "B L"]
 class BitextTokens:
     """One language's tokenised pairs, from one dataset or several behind each other, memory-mapped.
 
-    A folder holds ``foreign`` and ``pivot`` (the student's pieces), ``teacher`` (the teacher's pieces of the pivot)
-    and ``pivot_hash.npy`` (64-bit digest of the pivot's text: the key of its teacher embeddings).
+    A folder holds ``foreign`` and ``pivot`` (the student's pieces), ``teacher`` (the teacher's pieces of the pivot),
+    ``pivot_hash.npy`` (64-bit digest of the pivot's text: the key of its teacher embeddings) and ``id_hash.npy`` (of
+    the pair's id: equal in all languages of a multi-parallel bitext). ``leaks`` names for each folder the one whose
+    ``rows.npy`` lists the rows to leave out; rows are counted without them. Memory is that of the left-out rows.
     """
 
-    def __init__(self, folders: Sequence[Path]):
+    def __init__(self, folders: Sequence[Path], leaks: Sequence[Path] = ()):
         self._parts = [
             {name: Ragged.open(folder, name) for name in ("foreign", "pivot", "teacher")} for folder in folders
         ]
         self._hashes = [np.load(folder / "pivot_hash.npy", mmap_mode="r") for folder in folders]
+        self._ids = [folder / "id_hash.npy" for folder in folders]
         self._starts = np.cumsum([0, *(len(hashes) for hashes in self._hashes)])
+        left_out = [np.load(folder / "rows.npy") for folder in leaks] or [np.zeros(0, np.int64) for _ in folders]
+        self._left_out = np.concatenate([rows + start for rows, start in zip(left_out, self._starts, strict=False)])
+        self._skips = self._left_out - np.arange(len(self._left_out))
+        self._chosen: NDArray[np.int64] | None = None
+        self._taken = 0
 
     def __len__(self) -> int:
-        return int(self._starts[-1])
+        return int(self._starts[-1]) - len(self._left_out) if self._chosen is None else len(self._chosen)
 
-    def _place(self, row: int) -> tuple[int, int]:
+    def rows(self, places: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Where in the files the pairs at ``places`` lie: left-out rows are stepped over."""
+        if self._chosen is not None:
+            return self._chosen[places]
+        return places + np.searchsorted(self._skips, places, side="right") if len(self._skips) else places
+
+    def only(self, places: NDArray[np.int64]) -> BitextTokens:
+        """The same table with the pairs at ``places`` alone, in that order."""
+        found = copy(self)
+        found._chosen = self.rows(places)
+        return found
+
+    def id_hashes(self) -> NDArray[np.uint64]:
+        """The digest of every pair's id; ids of different datasets are never equal."""
+        parts = [np.load(path) ^ np.uint64(number) for number, path in enumerate(self._ids)]
+        found: NDArray[np.uint64] = np.concatenate(parts)[self.rows(np.arange(len(self), dtype=np.int64))]
+        return found
+
+    def _place(self, place: int) -> tuple[int, int]:
+        row = int(self.rows(np.array([place], dtype=np.int64))[0])
         part = int(np.searchsorted(self._starts, row, side="right")) - 1
         return part, int(row - self._starts[part])
 
-    def ids(self, side: str, row: int) -> NDArray[np.generic]:
+    def ids(self, side: str, place: int) -> NDArray[np.generic]:
         """Piece ids of one side ("foreign", "pivot", "teacher") of one pair."""
-        part, index = self._place(row)
+        part, index = self._place(place)
+        self._taken += 1
+        if self._taken % RELEASE_AFTER == 0:
+            self._release()
         return self._parts[part][side][index]
 
-    def pivot_hash(self, row: int) -> np.uint64:
+    def _release(self) -> None:
+        for table in (table for part in self._parts for table in part.values()):
+            table.release()
+
+    def pivot_hash(self, place: int) -> np.uint64:
         """The digest of the pivot's text."""
-        part, index = self._place(row)
+        part, index = self._place(place)
         return np.uint64(self._hashes[part][index])
 
-    def lengths(self) -> NDArray[np.int64]:
-        """Pieces of the longer side of every pair."""
-        longer = [np.maximum(part["foreign"].lengths, part["pivot"].lengths) for part in self._parts]
-        return np.concatenate(longer)
+    def lengths(self) -> PairLengths:
+        """Pieces of the longer side of pairs, looked up when asked for."""
+        return PairLengths(self)
+
+    def lengths_at(self, places: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Pieces of the longer side of the pairs at ``places``."""
+        rows = self.rows(places)
+        part_of = np.searchsorted(self._starts, rows, side="right") - 1
+        found = np.empty(len(rows), dtype=np.int64)
+        for number, part in enumerate(self._parts):
+            mine = part_of == number
+            local = rows[mine] - self._starts[number]
+            found[mine] = np.maximum(part["foreign"].lengths_of(local), part["pivot"].lengths_of(local))
+        return found
+
+
+@dataclass(frozen=True)
+class PairLengths:
+    """The lengths of a table's pairs as an array that takes no memory: ``lengths[places]``."""
+
+    table: BitextTokens
+
+    def __len__(self) -> int:
+        return len(self.table)
+
+    def __getitem__(self, places: NDArray[np.int64]) -> NDArray[np.int64]:
+        return self.table.lengths_at(places)
+
+
+def matched(tables: Mapping[str, BitextTokens]) -> dict[str, BitextTokens]:
+    """The tables with the pairs alone whose ids all of them have: pair k of each is the same pivot sentence.
+
+    Raises ``InputError`` where they share none.
+    """
+    hashes = {language: table.id_hashes() for language, table in tables.items()}
+    first, *others = hashes.values()
+    if all(np.array_equal(first, other) for other in others):
+        return dict(tables)
+    return {language: tables[language].only(places) for language, places in matched_places(hashes).items()}
 
 
 class TeacherEmbeddings:
@@ -93,12 +167,17 @@ class TeacherEmbeddings:
     def __init__(self, folder: Path):
         self._hashes = np.load(folder / "hashes.npy", mmap_mode="r")
         self._vectors = Ragged.open(folder, "vectors")
+        self._taken = 0
 
     def cloud(self, hashes: Sequence[np.uint64]) -> TokenEmbeddings:
         """The clouds of some sentences; raises ``KeyError`` for a text that was never embedded."""
         places = np.searchsorted(self._hashes, np.array(hashes, dtype=np.uint64))
         if (self._hashes[np.minimum(places, len(self._hashes) - 1)] != np.array(hashes)).any():
             raise KeyError("teacher embeddings: a pivot sentence is not in the cache; run `optical-ray prepare` again")
+        self._taken += len(hashes)
+        if self._taken >= RELEASE_AFTER:
+            self._taken = 0
+            self._vectors.release()
         return stack_cloud([self._vectors[int(place)] for place in places])
 
 

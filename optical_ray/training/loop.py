@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +15,10 @@ from optical_ray.data.mixture import Mixture
 from optical_ray.encoders.checkpoint import Checkpoint, save
 from optical_ray.encoders.token_encoder import TokenEncoder
 from optical_ray.evaluate import Evaluation, Evaluator, means, write_evaluation
-from optical_ray.training.batches import BitextTokens, PairStream, TeacherEmbeddings
+from optical_ray.training.batches import PairStream, TeacherEmbeddings
 from optical_ray.training.checkpoint import load_state, save_state
 from optical_ray.training.context import Context, Rows
-from optical_ray.training.mixing import mixture_of
+from optical_ray.training.mixing import mixture_of, tables_of
 from optical_ray.training.step import Distillation, TrainState, new_state, train_step
 
 
@@ -39,7 +39,8 @@ class ScoringJob:
 class DistillationJob:
     """One trial, as a worker needs it: plain values and folders that every node can read.
 
-    ``tokens`` are the folders of each source language's tokenised bitext; ``embeddings`` holds the teacher's
+    ``tokens`` are the folders of each source language's tokenised bitext, ``leaks`` those that list the rows which give
+    evaluation text away; ``embeddings`` holds the teacher's
     vectors, or is ``None`` where the teacher runs inside the step; ``logged_step`` is the last step that the ledger
     has; ``objective`` is the metric that a scheduler looks at, e.g. ``AP/mean`` (on the eval split); the distilled
     weights go to ``folder / "student"``.
@@ -60,6 +61,7 @@ class DistillationJob:
     folder: Path
     logged_step: int = 0
     keep_weights: bool = True
+    leaks: dict[str, tuple[Path, ...]] = field(default_factory=dict)
 
 
 def distil(context: Context, job: DistillationJob) -> None:
@@ -107,7 +109,7 @@ def distil(context: Context, job: DistillationJob) -> None:
 
 
 def _stream(job: DistillationJob, trial: TrialConfig, pad: int) -> PairStream:
-    languages = {language: BitextTokens(folders) for language, folders in sorted(job.tokens.items())}
+    languages = tables_of(trial, job.tokens, job.leaks)
     embeddings = None if job.embeddings is None else TeacherEmbeddings(job.embeddings)
     teacher_pad = Checkpoint.open(job.teacher).tokenizer().pad
     mixture: Mixture = mixture_of(trial, {name: table.lengths() for name, table in languages.items()}, job.seed)

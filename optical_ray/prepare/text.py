@@ -1,0 +1,256 @@
+"""A study's text in pieces, its leaks, and what the models will be made of: all that needs no worker."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from optical_ray.config.experiment import Experiment
+from optical_ray.config.key import digest
+from optical_ray.config.load import with_params
+from optical_ray.config.space import Subset, corners
+from optical_ray.config.trial import SUBSET_SIGN
+from optical_ray.data.ragged import Ragged, RaggedWriter
+from optical_ray.encoders.interface import EncoderConfig
+from optical_ray.prepare.cache import MANIFEST, Cache
+from optical_ray.prepare.leaks import LeakCheck, leak_report
+from optical_ray.prepare.models import EncoderJob, PieceTokenizerText
+from optical_ray.prepare.tokens import (
+    CollectionSource,
+    Pieces,
+    bitext_shard,
+    bitext_tokens,
+    collection_tokens,
+    unique_pivots,
+)
+from optical_ray.prepare.vocabulary import tokenizer_of
+from optical_ray.storage import read_json
+from optical_ray.training.mixing import mixture_of, tables_of
+from optical_ray.types import InputError, RelevancePair
+
+SPLITS = ("eval", "test")
+
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Text:
+    """What ``prepare_text`` made. ``tokens`` and ``leaks`` are folders by source language, one for each bitext."""
+
+    teacher: EncoderJob
+    init: EncoderJob
+    same_pieces: bool
+    tokens: dict[str, tuple[Path, ...]]
+    leaks: dict[str, tuple[Path, ...]]
+    embeddings: Path | None
+    collections: tuple[Path, ...]
+    digests: dict[str, Any]
+    licences: dict[str, str]
+    report: dict[str, Any]
+
+
+def prepare_text(experiment: Experiment, storage: Path, say: Say) -> Text:
+    """Make (or find) vocabulary and pieces, and look for leaks; ``say`` is told each stage.
+
+    Raises ``InputError`` for data that cannot be used, and for a budget that some corner of the space lacks pairs for.
+    """
+    cache = Cache((storage / "cache").resolve())
+    trial = experiment.trial
+    say("reading data and vocabulary")
+    same = trial.student.init == "teacher"
+    init_config: EncoderConfig = trial.teacher if trial.student.init == "teacher" else trial.student.init
+    teacher_tokenizer = tokenizer_of(trial.teacher, experiment, cache)
+    pieces = Pieces(
+        student=teacher_tokenizer if same else tokenizer_of(init_config, experiment, cache),
+        teacher=teacher_tokenizer,
+        query_length=init_config.query_length,
+        document_length=init_config.document_length,
+        teacher_document_length=trial.teacher.document_length,
+    )
+    say("cutting text into pieces")
+    fingerprints = {name: experiment.data.bitext[name].fingerprint() for name in sorted(trial.data.bitext)}
+    bitext = experiment.data.bitext
+    shards = {
+        language: tuple(bitext_shard(bitext[name], fingerprints[name], language, cache) for name in trial.data.bitext)
+        for language in languages_of(experiment)
+    }
+    tokens = {
+        language: tuple(
+            bitext_tokens(shard, pieces, cache, role=trial.data.read_as, max_length=trial.data.max_length)
+            for shard in parts
+        )
+        for language, parts in shards.items()
+    }
+    sources = _sources(experiment)
+    targets = set(experiment.targets)
+    collections = tuple(collection_tokens(source, pieces, cache) for source in sources if source.target in targets)
+    leaks, found = _leaks(experiment, storage, shards, sources, cache)
+    check_budgets(experiment, tokens, leaks)
+    teacher = _encoder_job(experiment, trial.teacher, pieces, cache, trained=True)
+    init = teacher if same else _encoder_job(experiment, init_config, pieces, cache, trained=False)
+    report = {**_report(tokens, collections), "leaks": found}
+    return Text(
+        teacher=teacher,
+        init=init,
+        same_pieces=pieces.are_same,
+        tokens=tokens,
+        leaks=leaks,
+        embeddings=_embeddings_folder(experiment, teacher, flat(tokens), cache),
+        collections=collections,
+        digests={"teacher": teacher.folder.name, "init": init.folder.name, "bitext": fingerprints},
+        licences=_licences(experiment, report),
+        report=report,
+    )
+
+
+def _sources(experiment: Experiment) -> list[CollectionSource]:
+    """Every split of every collection that the spec names, scored or not."""
+    return [
+        CollectionSource(target, dataset, fingerprint, split)
+        for target, dataset in experiment.data.collections.items()
+        for fingerprint in [dataset.fingerprint()]
+        for split in SPLITS
+    ]
+
+
+def _leaks(
+    experiment: Experiment,
+    storage: Path,
+    shards: dict[str, tuple[Path, ...]],
+    sources: Sequence[CollectionSource],
+    cache: Cache,
+) -> tuple[dict[str, tuple[Path, ...]], dict[str, Any]]:
+    """Where the rows to drop are listed, by language, and what the report says of them.
+
+    Dropped is what the collections share that the study was begun with: one that is added later must not change the
+    students that are there, so what it shares with their bitext is counted alone (``"later"``).
+    """
+    path = storage / experiment.name / "study.json"
+    begun = read_json(path)["data"].get("leaks", {}).get("collections", []) if path.is_file() else None
+    first = [source for source in sources if begun is None or source.target in begun]
+    later = [source for source in sources if source not in first]
+    names, parts = experiment.trial.data.bitext, [shard for some in shards.values() for shard in some]
+
+    def folders(check: LeakCheck) -> dict[str, tuple[Path, ...]]:
+        found = check.folders(parts)
+        return {language: tuple(found[shard] for shard in some) for language, some in shards.items()}
+
+    check = LeakCheck(first, cache)
+    leaks = folders(check)
+    report = leak_report(names, leaks, check)
+    if later:
+        added = LeakCheck(later, cache)
+        report["later"] = leak_report(names, folders(added), added)
+    return leaks, report
+
+
+def flat(tokens: dict[str, tuple[Path, ...]]) -> tuple[Path, ...]:
+    """All folders, one after the other."""
+    return tuple(folder for parts in tokens.values() for folder in parts)
+
+
+def check_budgets(
+    experiment: Experiment, tokens: dict[str, tuple[Path, ...]], leaks: dict[str, tuple[Path, ...]]
+) -> None:
+    """Lay out the mixture of every corner: a budget that the data does not have is refused here."""
+    for params in [*corners(experiment.space), *experiment.search.start_with]:
+        trial = with_params(experiment, dict(params))
+        try:
+            tables = tables_of(trial, tokens, leaks)
+            mixture_of(trial, {language: table.lengths() for language, table in tables.items()}, seed=0)
+        except InputError as error:
+            raise InputError(
+                f"trial.data, source languages {'+'.join(trial.data.source_languages)}: {error}"
+            ) from error
+
+
+def _licences(experiment: Experiment, report: dict[str, Any]) -> dict[str, str]:
+    """Licence and origin of every dataset in use."""
+    bitext = {name: experiment.data.bitext[name].licence for name in experiment.trial.data.bitext}
+    collections = {target: splits[SPLITS[-1]]["licence"] for target, splits in report["collections"].items()}
+    return {
+        **{f"bitext {name}": text for name, text in bitext.items()},
+        **{f"collection {t}": x for t, x in collections.items()},
+    }
+
+
+def languages_of(experiment: Experiment) -> tuple[str, ...]:
+    """Every source language that some trial of the study may read."""
+    languages = set(experiment.trial.data.source_languages)
+    dimension = experiment.space.get("data.source_languages")
+    if dimension is not None:
+        labels = dimension.of if isinstance(dimension, Subset) else map(str, dimension.grid())
+        languages = {language for label in labels for language in label.split(SUBSET_SIGN)}
+    return tuple(sorted(languages))
+
+
+def _encoder_job(
+    experiment: Experiment, config: EncoderConfig, pieces: Pieces, cache: Cache, *, trained: bool
+) -> EncoderJob:
+    training = experiment.trial.teacher_training if trained else None
+    tokenizer = pieces.teacher if trained else pieces.student
+    pairs = None
+    content: dict[str, Any] = {"encoder": config.identity(), "tokenizer": tokenizer.digest, "training": training}
+    if training is not None:
+        pairs = _relevance_pairs(experiment, config, pieces, cache)
+        content["pairs"] = pairs.name
+    folder = cache.folder("encoder", digest(content))
+    return EncoderJob(config, PieceTokenizerText.of(tokenizer), folder, training, pairs)
+
+
+def _relevance_pairs(experiment: Experiment, config: EncoderConfig, pieces: Pieces, cache: Cache) -> Path:
+    """The teacher's training pairs in pieces."""
+    training = experiment.trial.teacher_training
+    assert training is not None
+    datasets = [experiment.data.relevance[name] for name in training.data]
+    lengths = (config.query_length, config.document_length)
+    key = digest([[dataset.fingerprint() for dataset in datasets], pieces.teacher.digest, lengths])
+
+    def build(folder: Path) -> dict[str, object]:
+        with RaggedWriter(folder, "queries", np.int32) as queries, RaggedWriter(folder, "documents", np.int32) as docs:
+            count = 0
+            for some in _chunks(pair for dataset in datasets for pair in dataset.pairs()):
+                queries.append(pieces.teacher.encode_queries([pair.query for pair in some], lengths[0]).ids)
+                docs.append(pieces.teacher.encode([pair.document for pair in some], "document", lengths[1]).ids)
+                count += len(some)
+        return {"pairs": count}
+
+    return cache.entry("relevance", key, build)
+
+
+def _chunks(pairs: Iterator[RelevancePair], size: int = 8192) -> Iterator[list[RelevancePair]]:
+    some: list[RelevancePair] = []
+    for pair in pairs:
+        some.append(pair)
+        if len(some) == size:
+            yield some
+            some = []
+    if some:
+        yield some
+
+
+def _embeddings_folder(
+    experiment: Experiment, teacher: EncoderJob, folders: tuple[Path, ...], cache: Cache
+) -> Path | None:
+    """Where the teacher's vectors go; ``None`` where they would pass ``compute.cache_limit``."""
+    hashes, places = unique_pivots(folders)
+    lengths = [Ragged.open(folder, "teacher").lengths for folder in folders]
+    dim = getattr(teacher.config, "dim", None) or 1024
+    size = sum(int(lengths[part][row]) for part, row in places) * dim * 2
+    if size > experiment.compute.cache_limit:
+        return None
+    return cache.folder("embeddings", digest([teacher.folder.name, digest([int(value) for value in hashes])]))
+
+
+def _report(tokens: dict[str, tuple[Path, ...]], collections: tuple[Path, ...]) -> dict[str, Any]:
+    """What was read, kept and dropped, for the terminal and the report."""
+    bitext = {language: [read_json(folder / MANIFEST) for folder in parts] for language, parts in tokens.items()}
+    scored: dict[str, Any] = {}
+    for folder in collections:
+        meta = read_json(folder / "collection.json")
+        scored.setdefault(meta["target"], {})[meta["split"]] = read_json(folder / MANIFEST)
+    return {"bitext": bitext, "collections": scored}
