@@ -3,52 +3,61 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any
 
 import tokenizers
 from safetensors.torch import load_model, save_model
 from torch import nn
 
+from optical_ray.encoders.conventions import Conventions
 from optical_ray.encoders.token_encoder import TokenEncoder
-from optical_ray.encoders.tokenizer import PieceTokenizer, from_backend
+from optical_ray.encoders.tokenizer import MARKERS, PieceTokenizer, Role, from_backend
 from optical_ray.storage import read_json, write_json
 from optical_ray.types import InputError
+
+META = "encoder.json"
 
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A trained encoder on disk. ``query_length`` and ``document_length`` are in pieces, specials included."""
+    """A trained encoder on disk. ``query_length`` and ``document_length`` are in pieces, specials included.
+
+    ``markers``: whether texts carry the marker of their role, or how the markers are written.
+    """
 
     folder: Path
     query_length: int
     document_length: int
-    markers: bool
+    markers: bool | Mapping[Role, str]
     dim: int | None
+    conventions: Conventions = field(default_factory=Conventions)
 
     @classmethod
     def open(cls, folder: Path) -> Checkpoint:
         """Read ``encoder.json``; raises ``InputError`` where the folder holds no encoder of this program."""
-        if not (folder / "encoder.json").is_file():
+        if not (folder / META).is_file():
             found = ", ".join(sorted(path.name for path in folder.iterdir())) if folder.is_dir() else "no folder"
-            raise InputError(f"{folder}: no encoder.json here (found: {found}); give a trial's student folder")
-        value = read_json(folder / "encoder.json")
-        return cls(folder, value["query_length"], value["document_length"], value["markers"], value["dim"])
+            raise InputError(f"{folder}: no {META} here (found: {found}); give a trial's student folder")
+        value = read_json(folder / META)
+        conventions = Conventions(**value.get("conventions", {}))
+        return cls(folder, value["query_length"], value["document_length"], value["markers"], value["dim"], conventions)
 
     def tokenizer(self) -> PieceTokenizer:
         """The tokenizer of the folder."""
         backend = tokenizers.Tokenizer.from_file(str(self.folder / "tokenizer.json"))
-        return from_backend(backend, markers=self.markers)
+        return from_backend(backend, markers=self.markers, expands=self.conventions.query_expansion)
 
     def load(self) -> TokenEncoder:
         """The weights of the folder, on the CPU, in evaluation mode."""
         from transformers import AutoConfig, AutoModel  # seconds to import
 
-        tokenizer = self.tokenizer()
         config = AutoConfig.from_pretrained(self.folder)
         backbone = AutoModel.from_config(config, add_pooling_layer=False)
         projection = None if self.dim is None else nn.Linear(config.hidden_size, self.dim, bias=False)
-        encoder = TokenEncoder(backbone, projection, pad=tokenizer.pad, specials=tokenizer.specials)
+        encoder = TokenEncoder.of(backbone, projection, self.tokenizer(), self.conventions)
         load_model(encoder, str(self.folder / "model.safetensors"))
         return encoder.eval()
 
@@ -61,10 +70,12 @@ def save(
     encoder.backbone.config.save_pretrained(folder)  # type: ignore[union-attr, operator]
     tokenizer.backend.save(str(folder / "tokenizer.json"))
     save_model(encoder, str(folder / "model.safetensors"))
-    meta = {
+    meta: dict[str, Any] = {
         "dim": None if encoder.projection is None else encoder.projection.out_features,
-        "markers": bool(tokenizer.markers),
+        "markers": bool(tokenizer.markers) if tokenizer.marker_pieces in ({}, MARKERS) else tokenizer.marker_pieces,
         "query_length": query_length,
         "document_length": document_length,
     }
-    write_json(folder / "encoder.json", meta)
+    if encoder.conventions != Conventions():
+        meta["conventions"] = asdict(encoder.conventions)
+    write_json(folder / META, meta)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal
 
 import torch
 from torch import nn
 from transformers.models.xlm_roberta.configuration_xlm_roberta import XLMRobertaConfig
 
+from optical_ray.encoders.conventions import Support
 from optical_ray.encoders.interface import EncoderConfig
 from optical_ray.encoders.token_encoder import TokenEncoder
 from optical_ray.encoders.tokenizer import PieceTokenizer
@@ -19,7 +20,8 @@ class ScratchEncoder(EncoderConfig):
     """XLM-R's architecture (Conneau et al. 2020) with random weights and a vocabulary of the study's own text.
 
     ``layers``, ``hidden``, ``heads``, ``intermediate``: the transformer's size; ``dim``: width of a token's
-    vector; ``vocabulary``: pieces at most; lengths in pieces, specials included; ``seed``: of the weights.
+    vector; ``vocabulary``: pieces at most; lengths in pieces, specials included; ``seed``: of the weights;
+    ``support``, ``skip_punctuation``, ``query_expansion``: see ``Conventions``.
     """
 
     kind: Literal["scratch"] = "scratch"
@@ -33,6 +35,9 @@ class ScratchEncoder(EncoderConfig):
     document_length: int = 64
     dropout: float = 0.0
     seed: int = 0
+    support: Support = field(default="pieces", metadata={"since": 2})
+    skip_punctuation: bool = field(default=False, metadata={"since": 2})
+    query_expansion: bool = field(default=False, metadata={"since": 2})
 
     is_trained = False
     __pydantic_config__: ClassVar = {"extra": "forbid"}
@@ -52,7 +57,11 @@ class ScratchEncoder(EncoderConfig):
 
     def identity(self) -> dict[str, Any]:
         """All fields: the weights depend on nothing else."""
-        return asdict(self)
+        return self.settings()
+
+    def width(self) -> int | None:
+        """``dim``."""
+        return self.dim
 
     def tokenizer(self) -> PieceTokenizer | None:
         """None: the vocabulary is trained on the study's text."""
@@ -80,4 +89,4 @@ class ScratchEncoder(EncoderConfig):
             torch.manual_seed(self.seed)
             backbone = XLMRobertaModel(config, add_pooling_layer=False)
             projection = nn.Linear(self.hidden, self.dim, bias=False)
-        return TokenEncoder(backbone, projection, pad=tokenizer.pad, specials=tokenizer.specials)
+        return TokenEncoder.of(backbone, projection, tokenizer, self.conventions)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -33,7 +33,7 @@ class PieceTokenizer:
     """A subword tokenizer with the ids that an encoder needs to know.
 
     ``cls``, ``sep`` and ``pad`` are ids; ``markers`` maps a role to its marker's id, empty where an encoder
-    uses none.
+    uses none; ``mask`` is the mask piece's id; ``expands`` says that queries are padded with it.
     """
 
     backend: tokenizers.Tokenizer
@@ -41,6 +41,13 @@ class PieceTokenizer:
     sep: int
     pad: int
     markers: dict[Role, int]
+    mask: int | None = None
+    expands: bool = False
+
+    @property
+    def marker_pieces(self) -> dict[Role, str]:
+        """The markers as they are written in the vocabulary."""
+        return {role: str(self.backend.id_to_token(index)) for role, index in self.markers.items()}
 
     @property
     def size(self) -> int:
@@ -56,6 +63,7 @@ class PieceTokenizer:
     def digest(self) -> str:
         """Equal pieces and ids, equal digest. Hex."""
         content = self.backend.to_str() + repr((self.cls, self.sep, self.pad, sorted(self.markers.items())))
+        content += "expands" if self.expands else ""
         return hashlib.sha256(content.encode()).hexdigest()
 
     def encode(self, texts: Sequence[str], role: Role, max_length: int) -> Encoded:
@@ -66,6 +74,15 @@ class PieceTokenizer:
         pieces = [encoding.ids for encoding in encodings]
         ids = [[*head, *piece[:room], self.sep] for piece in pieces]
         return Encoded(ids, truncated=sum(len(piece) > room for piece in pieces))
+
+    def encode_queries(self, texts: Sequence[str], max_length: int) -> Encoded:
+        """``encode`` for what is searched with: where the encoder ``expands``, padded with the mask piece."""
+        encoded = self.encode(texts, "query", max_length)
+        if not self.expands:
+            return encoded
+        assert self.mask is not None
+        ids = [[*row, *[self.mask] * (max_length - len(row))] for row in encoded.ids]
+        return Encoded(ids, encoded.truncated)
 
 
 def train_vocabulary(texts: Iterable[str], size: int) -> PieceTokenizer:
@@ -83,10 +100,13 @@ def train_vocabulary(texts: Iterable[str], size: int) -> PieceTokenizer:
     return from_backend(backend)
 
 
-def from_backend(backend: tokenizers.Tokenizer, *, markers: bool = True) -> PieceTokenizer:
+def from_backend(
+    backend: tokenizers.Tokenizer, *, markers: bool | Mapping[Role, str] = True, expands: bool = False
+) -> PieceTokenizer:
     """Wrap a tokenizer of XLM-R's or BERT's kind; the marker pieces are added where it lacks them.
 
-    Raises ``ValueError`` where it has no sentence-start, sentence-end or padding piece.
+    ``markers``: whether a text carries its role's marker, or how the markers are written. Raises ``ValueError``
+    where it has no sentence-start, sentence-end or padding piece, or no mask piece and ``expands``.
     """
     backend.no_padding()
     backend.no_truncation()
@@ -97,13 +117,15 @@ def from_backend(backend: tokenizers.Tokenizer, *, markers: bool = True) -> Piec
             raise ValueError(f"tokenizer: none of the pieces {', '.join(names)} is there")
         return found[0]
 
-    if markers:
-        backend.add_special_tokens(list(MARKERS.values()))
-    ids: dict[Role, int] = {role: first((piece,)) for role, piece in MARKERS.items()} if markers else {}
+    written = markers if isinstance(markers, Mapping) else MARKERS if markers else {}
+    if written:
+        backend.add_special_tokens(list(written.values()))
     return PieceTokenizer(
         backend,
         cls=first(("<s>", "[CLS]")),
         sep=first(("</s>", "[SEP]")),
         pad=first(("<pad>", "[PAD]")),
-        markers=ids,
+        markers={role: first((piece,)) for role, piece in written.items()},
+        mask=first(("<mask>", "[MASK]")) if expands else None,
+        expands=expands,
     )

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import tokenizers
 import torch
 import torch.distributed as dist
 
@@ -18,7 +19,7 @@ from optical_ray.data.ragged import Ragged, RaggedWriter
 from optical_ray.encoders.checkpoint import Checkpoint, save
 from optical_ray.encoders.interface import EncoderConfig
 from optical_ray.encoders.token_encoder import TokenEncoder
-from optical_ray.encoders.tokenizer import PieceTokenizer
+from optical_ray.encoders.tokenizer import PieceTokenizer, Role, from_backend
 from optical_ray.evaluate import Evaluator, encode, write_evaluation
 from optical_ray.prepare.cache import MANIFEST
 from optical_ray.prepare.tokens import teacher_rows, unique_pivots
@@ -55,20 +56,17 @@ class PieceTokenizerText:
     """A tokenizer that can be sent to another process."""
 
     text: str
-    markers: bool
+    markers: tuple[tuple[Role, str], ...]
+    expands: bool
 
     @classmethod
     def of(cls, tokenizer: PieceTokenizer) -> PieceTokenizerText:
         """The text of ``tokenizer``."""
-        return cls(tokenizer.backend.to_str(), bool(tokenizer.markers))
+        return cls(tokenizer.backend.to_str(), tuple(tokenizer.marker_pieces.items()), tokenizer.expands)
 
     def open(self) -> PieceTokenizer:
         """The tokenizer again."""
-        import tokenizers
-
-        from optical_ray.encoders.tokenizer import from_backend
-
-        return from_backend(tokenizers.Tokenizer.from_str(self.text), markers=self.markers)
+        return from_backend(tokenizers.Tokenizer.from_str(self.text), markers=dict(self.markers), expands=self.expands)
 
 
 @dataclass(frozen=True)

@@ -34,7 +34,8 @@ def tokenizer_of(encoder: EncoderConfig, experiment: Experiment, cache: Cache) -
         return {"pieces": tokenizer.size}
 
     folder = cache.entry("vocabulary", key, build)
-    return from_backend(tokenizers.Tokenizer.from_file(str(folder / "tokenizer.json")))
+    backend = tokenizers.Tokenizer.from_file(str(folder / "tokenizer.json"))
+    return from_backend(backend, expands=encoder.query_expansion)
 
 
 def _texts(datasets: list[BitextDataset]) -> Iterator[str]:
