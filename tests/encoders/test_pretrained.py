@@ -1,0 +1,149 @@
+"""Encoders of the Hugging Face kind: what transformers computes, with markers and projection added."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+import tokenizers
+import torch
+from safetensors.torch import load_file, save_file
+from transformers import AutoModel
+
+from optical_ray.encoders.pretrained import PretrainedEncoder
+from optical_ray.types import InputError
+from tests.encoders.checkpoints import TEXTS, write_xlmr
+
+
+def test_its_vectors_are_the_last_layer_of_transformers(checkpoint: Path) -> None:
+    config = PretrainedEncoder(checkpoint=str(checkpoint), markers=False)
+    tokenizer = config.tokenizer()
+    assert tokenizer is not None
+    [ids] = tokenizer.encode([TEXTS[0]], "query", 32).ids
+    cloud = config.build(tokenizer).eval()(torch.tensor([ids]))
+    with torch.no_grad():
+        expected = AutoModel.from_pretrained(checkpoint).eval()(torch.tensor([ids])).last_hidden_state[0, 1:-1]
+    expected = expected / expected.norm(dim=-1, keepdim=True)
+    assert torch.allclose(cloud.vectors[0, 1:-1], expected, atol=1e-5)
+    assert cloud.mask.tolist() == [[False, *[True] * len(expected), False]]
+
+
+def test_markers_are_new_rows_at_the_mean_of_the_others(checkpoint: Path) -> None:
+    config = PretrainedEncoder(checkpoint=str(checkpoint))
+    tokenizer = config.tokenizer()
+    assert tokenizer is not None
+    table = config.build(tokenizer).input_embeddings.weight.detach()
+    old = AutoModel.from_pretrained(checkpoint).get_input_embeddings().weight.detach()
+    assert table.shape[0] == tokenizer.size == old.shape[0] + 2
+    assert torch.equal(table[: old.shape[0]], old)
+    assert torch.allclose(table[old.shape[0] :], old.mean(dim=0).expand(2, -1))
+
+
+def test_a_table_with_rows_to_spare_is_left_as_it_is(xlmr: Path, tmp_path: Path) -> None:
+    """XLM-R's own table is longer than its tokenizer's vocabulary in some checkpoints."""
+    model = AutoModel.from_pretrained(xlmr)
+    model.resize_token_embeddings(model.config.vocab_size + 10)
+    model.save_pretrained(tmp_path)
+    shutil.copy(xlmr / "tokenizer.json", tmp_path)
+    config = PretrainedEncoder(checkpoint=str(tmp_path))
+    tokenizer = config.tokenizer()
+    assert tokenizer is not None
+    assert torch.equal(config.build(tokenizer).input_embeddings.weight, model.get_input_embeddings().weight)
+
+
+@pytest.mark.parametrize("dim", [8, 24])
+def test_the_projection_is_orthogonal_and_the_same_at_every_call(xlmr: Path, dim: int) -> None:
+    config = PretrainedEncoder(checkpoint=str(xlmr), dim=dim)
+    tokenizer = config.tokenizer()
+    assert tokenizer is not None
+    before = torch.get_rng_state()
+    encoder = config.build(tokenizer)
+    assert torch.equal(torch.get_rng_state(), before)
+    assert encoder.dim == dim
+    assert encoder.projection is not None
+    weight = encoder.projection.weight.detach()
+    assert torch.allclose(weight @ weight.T, torch.eye(dim), atol=1e-5)
+    again = config.build(tokenizer).projection
+    assert again is not None
+    assert torch.equal(weight, again.weight)
+    other = PretrainedEncoder(checkpoint=str(xlmr), dim=dim, seed=1).build(tokenizer).projection
+    assert other is not None
+    assert not torch.equal(weight, other.weight)
+
+
+def test_a_file_of_half_precision_is_trained_in_full(tmp_path: Path) -> None:
+    folder = write_xlmr(tmp_path, torch.float16)
+    assert {value.dtype for value in load_file(folder / "model.safetensors").values()} == {torch.float16}
+    config = PretrainedEncoder(checkpoint=str(folder), dim=8)
+    tokenizer = config.tokenizer()
+    assert tokenizer is not None
+    assert {parameter.dtype for parameter in config.build(tokenizer).parameters()} == {torch.float32}
+
+
+@pytest.mark.parametrize("part", ["config.json", "tokenizer.json", "model.safetensors"])
+def test_a_folder_that_lacks_a_part_is_refused_with_what_was_found(xlmr: Path, tmp_path: Path, part: str) -> None:
+    folder = tmp_path / "checkpoint"
+    shutil.copytree(xlmr, folder)
+    (folder / part).unlink()
+    lacking = "*.safetensors" if part == "model.safetensors" else part
+    rest = ", ".join(sorted({"config.json", "tokenizer.json", "model.safetensors"} - {part}))
+    with pytest.raises(InputError) as caught:
+        PretrainedEncoder(checkpoint=str(folder)).tokenizer()
+    assert str(folder) in str(caught.value)
+    assert f"lacks {lacking}" in str(caught.value)
+    assert f"found: {rest}" in str(caught.value)
+
+
+def test_pickled_weights_are_not_read(xlmr: Path, tmp_path: Path) -> None:
+    for name in ("config.json", "tokenizer.json"):
+        shutil.copy(xlmr / name, tmp_path)
+    torch.save(load_file(xlmr / "model.safetensors"), tmp_path / "pytorch_model.bin")
+    with pytest.raises(InputError, match=r"pytorch_model\.bin.*refused.*safetensors"):
+        PretrainedEncoder(checkpoint=str(tmp_path)).identity()
+
+
+@pytest.mark.parametrize("content", ["", "{", "[1]", json.dumps({"model": {"type": "Nothing"}})])
+def test_a_tokenizer_that_cannot_be_read_is_refused(xlmr: Path, tmp_path: Path, content: str) -> None:
+    folder = tmp_path / "checkpoint"
+    shutil.copytree(xlmr, folder)
+    (folder / "tokenizer.json").write_text(content)
+    with pytest.raises(InputError, match=str(folder)):
+        PretrainedEncoder(checkpoint=str(folder)).tokenizer()
+
+
+def test_a_tokenizer_of_another_kind_is_refused(xlmr: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "checkpoint"
+    shutil.copytree(xlmr, folder)
+    backend = tokenizers.Tokenizer(tokenizers.models.WordLevel({"a": 0, "<|end|>": 1}, unk_token="a"))
+    backend.save(str(folder / "tokenizer.json"))
+    with pytest.raises(InputError, match=rf"{folder}.*none of the pieces <s>, \[CLS\]"):
+        PretrainedEncoder(checkpoint=str(folder)).tokenizer()
+
+
+def test_its_identity_is_the_content_of_its_files_and_not_their_place(xlmr: Path, tmp_path: Path) -> None:
+    first = PretrainedEncoder(checkpoint=str(xlmr)).identity()
+    folder = tmp_path / "moved"
+    shutil.copytree(xlmr, folder)
+    assert PretrainedEncoder(checkpoint=str(folder)).identity() == first
+    weights = load_file(folder / "model.safetensors")
+    name = sorted(weights)[0]
+    weights[name] = weights[name] + 1
+    save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
+    assert PretrainedEncoder(checkpoint=str(folder)).identity() != first
+
+
+def test_a_name_that_the_hub_does_not_give_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    for name in ("nobody/such-a-model", "/no/such/folder", "a b"):
+        with pytest.raises(InputError, match=f"{name!r}: no such folder"):
+            PretrainedEncoder(checkpoint=name).tokenizer()
+
+
+@pytest.mark.parametrize(
+    ("field", "value"), [("checkpoint", ""), ("dim", 0), ("query_length", 3), ("document_length", 0), ("dropout", 1.0)]
+)
+def test_values_that_make_no_encoder_are_refused(field: str, value: object) -> None:
+    with pytest.raises(ValueError, match=field):
+        PretrainedEncoder(**{"checkpoint": "x", field: value})  # type: ignore[arg-type]

@@ -1,0 +1,106 @@
+"""Text to pieces: markers, limits, counts, and a digest that says when two tokenizers are one."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import tokenizers
+from hypothesis import given
+from hypothesis import strategies as st
+from tokenizers.models import WordLevel
+
+from optical_ray.encoders.tokenizer import PieceTokenizer, Role, from_backend, train_vocabulary
+from tests.encoders.checkpoints import TEXTS
+
+
+def pieces(tokenizer: PieceTokenizer, ids: list[int]) -> list[str]:
+    return [tokenizer.backend.id_to_token(piece) for piece in ids]
+
+
+@pytest.mark.parametrize(("role", "marker"), [("query", "[Q]"), ("document", "[D]")])
+def test_a_text_stands_between_its_marker_and_its_end(tokenizer: PieceTokenizer, role: Role, marker: str) -> None:
+    [ids] = tokenizer.encode(["the river"], role, 32).ids
+    read = pieces(tokenizer, ids)
+    assert read[:2] == ["<s>", marker]
+    assert read[-1] == "</s>"
+    assert "".join(read[2:-1]).replace("▁", " ").strip() == "the river"
+
+
+def test_a_long_text_is_cut_to_the_limit_and_counted(tokenizer: PieceTokenizer) -> None:
+    whole = tokenizer.encode([TEXTS[2]], "query", 1000).ids[0]
+    inner = whole[2:-1]
+    exact = tokenizer.encode([TEXTS[2]], "query", len(whole))
+    assert (exact.ids, exact.truncated) == ([whole], 0)
+    cut = tokenizer.encode([TEXTS[2], "sea", TEXTS[2]], "query", len(whole) - 1)
+    assert cut.truncated == 2
+    assert cut.ids[0] == [*whole[:2], *inner[:-1], whole[-1]]
+
+
+@given(texts=st.lists(st.text(max_size=60), max_size=4), limit=st.integers(4, 20))
+def test_whatever_the_text_its_ids_are_known_and_within_the_limit(
+    tokenizer: PieceTokenizer, texts: list[str], limit: int
+) -> None:
+    encoded = tokenizer.encode(texts, "document", limit)
+    assert len(encoded.ids) == len(texts)
+    for ids in encoded.ids:
+        assert 3 <= len(ids) <= limit
+        assert all(0 <= piece < tokenizer.size for piece in ids)
+    uncut = tokenizer.encode(texts, "document", 10_000)
+    assert encoded.truncated == sum(len(ids) > limit for ids in uncut.ids)
+
+
+def test_writing_is_made_even(tokenizer: PieceTokenizer) -> None:
+    spellings = ["the river", "THE  RIVER", "The\tRiver", "ｔｈｅ\nｒｉｖｅｒ"]
+    [first, *others] = tokenizer.encode(spellings, "query", 32).ids
+    assert all(other == first for other in others)
+
+
+def test_a_vocabulary_has_at_most_its_size_and_all_specials() -> None:
+    trained = train_vocabulary(TEXTS, 120)
+    assert trained.size <= 120
+    named = {trained.backend.id_to_token(piece) for piece in trained.specials}
+    assert named == {"<s>", "</s>", "<pad>", "[Q]", "[D]"}
+    assert trained.specials <= set(range(trained.size))
+
+
+def test_equal_texts_give_equal_vocabularies_and_the_digest_says_so(tokenizer: PieceTokenizer, tmp_path: Path) -> None:
+    again = train_vocabulary(TEXTS, 150)
+    assert again.digest == tokenizer.digest
+    assert train_vocabulary(TEXTS[:-1], 150).digest != tokenizer.digest
+    before = tokenizer.digest
+    tokenizer.encode(["something never seen", "日本"], "query", 8)
+    assert tokenizer.digest == before
+    tokenizer.backend.save(str(tmp_path / "tokenizer.json"))
+    read = from_backend(tokenizers.Tokenizer.from_file(str(tmp_path / "tokenizer.json")))
+    assert read.digest == before
+    assert read.encode(TEXTS, "query", 16) == tokenizer.encode(TEXTS, "query", 16)
+
+
+def test_a_foreign_tokenizer_gets_the_markers_and_loses_its_own_limits(checkpoint: Path) -> None:
+    path = str(checkpoint / "tokenizer.json")
+    rows = tokenizers.Tokenizer.from_file(path).get_vocab_size()
+    wrapped = from_backend(tokenizers.Tokenizer.from_file(path))
+    assert wrapped.size == rows + 2
+    assert set(wrapped.markers.values()) == {rows, rows + 1}
+    short, long = wrapped.encode(["sea", " ".join(TEXTS)], "query", 40).ids
+    assert len(short) < 12
+    assert len(long) == 40
+    assert wrapped.pad not in long
+
+
+def test_markers_can_be_left_out(checkpoint: Path) -> None:
+    backend = tokenizers.Tokenizer.from_file(str(checkpoint / "tokenizer.json"))
+    rows = backend.get_vocab_size()
+    plain = from_backend(backend, markers=False)
+    assert plain.size == rows
+    query, document = (plain.encode(["the river"], role, 32).ids for role in ("query", "document"))
+    assert query == document
+    assert query[0][0] == plain.cls
+    assert len(plain.specials) == 3
+
+
+def test_a_tokenizer_without_ends_is_refused() -> None:
+    backend = tokenizers.Tokenizer(WordLevel({"a": 0, "<s>": 1, "<unk>": 2}, unk_token="<unk>"))
+    with pytest.raises(ValueError, match=r"none of the pieces </s>, \[SEP\]"):
+        from_backend(backend)
