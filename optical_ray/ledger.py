@@ -20,7 +20,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
-from optical_ray.storage import append_jsonl, read_json, read_jsonl, write_json
+from optical_ray.storage import append_jsonl, last_jsonl, read_json, read_jsonl, write_json
 from optical_ray.types import InputError
 
 VERSION = 1
@@ -205,7 +205,12 @@ class Ledger:
 
     def last_step(self, key: str) -> int:
         """The last step in the trial's ``metrics.jsonl``; 0 where there is none."""
-        return max((row["step"] for row in self.rows(key)), default=0)
+        row = self.last_row(key)
+        return 0 if row is None else int(row["step"])
+
+    def last_row(self, key: str) -> dict[str, Any] | None:
+        """The last metric row of a trial; ``None`` before its first."""
+        return last_jsonl(self.trial_folder(key) / "metrics.jsonl")
 
     def rows(self, key: str) -> list[dict[str, Any]]:
         """The metric rows of a trial, by step."""

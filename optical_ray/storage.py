@@ -56,6 +56,20 @@ def mend_jsonl(path: Path) -> None:
     logger.warning("%s: a torn last line was dropped", path)
 
 
+def last_jsonl(path: Path, block: int = 1 << 16) -> dict[str, Any] | None:
+    """The last whole row of ``path`` without reading the rest; ``None`` where there is none."""
+    if not path.exists():
+        return None
+    with open(path, "rb") as stream:
+        size = stream.seek(0, os.SEEK_END)
+        stream.seek(max(0, size - block))
+        lines = stream.read().split(b"\n")[:-1]  # what follows the last line end is torn or nothing
+    if len(lines) < 2 and size > block:
+        return last_jsonl(path, block * 16)
+    row: dict[str, Any] | None = json.loads(lines[-1]) if lines else None
+    return row
+
+
 def read_jsonl(path: Path) -> Iterator[dict[str, Any]]:
     """Yield the rows of ``path``; nothing where it does not exist; a torn last line is left out."""
     if not path.exists():

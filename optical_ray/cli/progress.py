@@ -95,8 +95,8 @@ class Watch:
 
     def _running(self, record: TrialRecord) -> Text:
         assert self._progress.ledger is not None
-        rows = self._progress.ledger.rows(record.key)
-        at = f"step {rows[-1]['step']}/{record.steps}  loss {rows[-1]['loss']:.3f}" if rows else "starting"
+        row = self._progress.ledger.last_row(record.key)
+        at = f"step {row['step']}/{record.steps}  loss {row['loss']:.3f}" if row else "starting"
         return Text(f"  {record.key}  {'+'.join(record.source_languages):<12} {at}", style="note")
 
     def _best(self) -> Text:

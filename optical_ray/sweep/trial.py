@@ -8,6 +8,8 @@ from typing import Any
 from ray import train, tune
 from ray.tune.integration.ray_train import TuneReportCallback
 
+from optical_ray.ledger import TrialState
+from optical_ray.storage import read_json
 from optical_ray.training.driver import Workers, fit
 from optical_ray.training.loop import DistillationJob, distil
 
@@ -20,6 +22,8 @@ def run_configuration(config: dict[str, Any], train_folder: Path, workers: Worke
     """
     jobs: list[DistillationJob] = config["jobs"]
     for job in jobs:
+        if _is_complete(job.folder):
+            continue  # this driver was started again, and the seed had ended before
         tune.report({"key": job.key, "started": True, "step": 0, "objective": 0.0})
         try:
             last = fit(
@@ -30,6 +34,11 @@ def run_configuration(config: dict[str, Any], train_folder: Path, workers: Worke
             continue
         if "failed" in last:
             tune.report({"key": job.key, "failed": last["failed"], "step": 0, "objective": 0.0})
+
+
+def _is_complete(folder: Path) -> bool:
+    state: str = read_json(folder / "trial.json")["state"]
+    return state == TrialState.COMPLETE
 
 
 def _reason(error: BaseException) -> str:
