@@ -24,6 +24,9 @@ LONGEST = 256
 LARGEST_SCALED_TILE = 128 * 128
 """Cells up to which costs and kernel both fit in registers; larger tiles work in the log domain, on the costs alone."""
 
+LARGEST_PRODUCT_TILE = 128 * 256
+"""Cells up to which the products of embeddings can be taken on chip."""
+
 _LOG_OF_ZERO = -1.0e5
 _RANGE = 60.0
 
@@ -56,11 +59,20 @@ def solve_clouds(
     b: Float[Tensor, "B N"],
     terms: Terms,
 ) -> Solution:
-    """Solve from embeddings: the cost matrix p_i + q_j - scale <x_i, y_j> is never written to memory.
+    """Solve from embeddings, with costs p_i + q_j - scale <x_i, y_j>.
 
-    Raises ``ValueError`` where ``obstacle`` sees one.
+    The costs are not written to memory, but for tiles whose products would not fit in registers. Raises ``ValueError``
+    where ``obstacle`` sees one.
     """
+    if _tile(a.shape[1]) * _tile(b.shape[1]) > LARGEST_PRODUCT_TILE:
+        products = torch.bmm(x.float(), y.float().transpose(1, 2))
+        return solve(p[:, :, None].float() + q[:, None, :].float() - scale * products, a, b, terms)
     return _launch(None, x, y, p, q, scale, a, b, terms)
+
+
+def _tile(length: int) -> int:
+    """The next power of two, 16 at least."""
+    return int(max(16, 1 << (length - 1).bit_length()))
 
 
 def _launch(
@@ -81,7 +93,7 @@ def _launch(
     new = torch.empty(0, dtype=torch.float32, device=a.device).new_empty
     plan, value, f, g, error = new(pairs, m, n), new(pairs), new(pairs, m), new(pairs, n), new(pairs)
     iterations = torch.empty(pairs, dtype=torch.int32, device=a.device)
-    tile_m, tile_n = (max(16, 1 << (length - 1).bit_length()) for length in (m, n))
+    tile_m, tile_n = _tile(m), _tile(n)
     inputs = [t if t is None else t.detach().contiguous() for t in (cost, x, y)]
     vectors = [t if t is None else t.detach().float().contiguous() for t in (p, q, a, b)]
     nothing = value  # a pointer that is not followed
@@ -101,6 +113,6 @@ def _launch(
         LOG_OF_ZERO=_LOG_OF_ZERO,
         # tensor cores take tf32, which holds every number of 16 bits: those products are exact, float32 ones are not
         PRECISION="tf32" if x is not None and x.element_size() == 2 else "ieee",
-        num_warps=min(32, max(4, tile_m * tile_n // 2048)),
+        num_warps=min(16, max(4, tile_m * tile_n // 512)),
     )
     return Solution(plan, value, f, g, error, iterations.long())

@@ -34,29 +34,29 @@ def interpreted() -> bool:
 
 
 @jit
-def solve_pair(
-    cost: Any,
-    x: Any,
-    y: Any,
-    p: Any,
-    q: Any,
-    a: Any,
-    b: Any,
-    plan: Any,
-    value: Any,
-    f_out: Any,
-    g_out: Any,
-    error: Any,
-    iterations: Any,
-    m: Any,
-    n: Any,
-    d: Any,
-    scale: Any,
-    epsilon: Any,
-    rho: Any,
-    threshold: Any,
-    max_iterations: Any,
-    check_every: Any,
+def solve_pair(  # type: ignore[no-untyped-def]
+    cost,
+    x,
+    y,
+    p,
+    q,
+    a,
+    b,
+    plan,
+    value,
+    f_out,
+    g_out,
+    error,
+    iterations,
+    m,
+    n,
+    d,
+    scale,
+    epsilon,
+    rho,
+    threshold,
+    max_iterations,
+    check_every,
     TILE_M: tl.constexpr,
     TILE_N: tl.constexpr,
     TILE_D: tl.constexpr,
@@ -66,7 +66,7 @@ def solve_pair(
     RANGE: tl.constexpr,
     LOG_OF_ZERO: tl.constexpr,
     PRECISION: tl.constexpr,
-) -> None:
+):
     """One program: the tile of one pair from cost to plan."""
     pair = tl.program_id(0).to(tl.int64)
     i, j = tl.arange(0, TILE_M), tl.arange(0, TILE_N)
@@ -98,12 +98,12 @@ def solve_pair(
         if tl.max(tl.max(tl.abs(z), 1), 0) <= RANGE:
             f, g, moved, done = _scaling_loop(tl.exp(z), wa, wb, rho, threshold, max_iterations, check_every, BALANCED)
         else:
-            f, g, moved, done = _log_loop(z, la, lb, rho, threshold, max_iterations, check_every)
+            f, g, moved, done = _log_loop(z, la, lb, rho, threshold, max_iterations, check_every)  # type: ignore[no-untyped-call]
     else:
-        f, g, moved, done = _log_loop(z, la, lb, rho, threshold, max_iterations, check_every)
+        f, g, moved, done = _log_loop(z, la, lb, rho, threshold, max_iterations, check_every)  # type: ignore[no-untyped-call]
     solved = tl.where(weighed, tl.exp((la + f)[:, None] + (lb + g)[None, :] + z), 0.0)
     tl.store(plan + cells, solved, mask=inside)
-    tl.store(value + pair, tl.sum(tl.sum(solved * tl.where(weighed, tile, 0.0), 1), 0))
+    tl.store(value + pair, -epsilon * tl.sum(tl.sum(solved * z, 1), 0))
     tl.store(f_out + pair * m + i, epsilon * f, mask=i < m)
     tl.store(g_out + pair * n + j, epsilon * g, mask=j < n)
     tl.store(error + pair, moved)
@@ -111,22 +111,22 @@ def solve_pair(
 
 
 @jit
-def _scaling_loop(
-    kernel: Any,
-    a: Any,
-    b: Any,
-    rho: Any,
-    threshold: Any,
-    max_iterations: Any,
-    check_every: Any,
+def _scaling_loop(  # type: ignore[no-untyped-def]
+    kernel,
+    a,
+    b,
+    rho,
+    threshold,
+    max_iterations,
+    check_every,
     BALANCED: tl.constexpr,
-) -> Any:
+):
     """s = a / (K t) and t = b / (K' s), to the power of rho; potentials in units of epsilon."""
     s = a
     t = _scale(b, tl.sum(kernel * s[:, None], 0), rho, BALANCED)
     kept = t
-    done = max_iterations * 0
-    moved = threshold + 1.0
+    done = tl.full([], 0, tl.int32)
+    moved = tl.full([], 1.0, tl.float32) + threshold
     while (done < max_iterations) & (moved > threshold):
         steps = tl.minimum(check_every, max_iterations - done)
         for _ in range(1, steps):
@@ -144,18 +144,18 @@ def _scaling_loop(
 
 
 @jit
-def _scale(weights: Any, sums: Any, rho: Any, BALANCED: tl.constexpr) -> Any:
+def _scale(weights, sums, rho, BALANCED: tl.constexpr):  # type: ignore[no-untyped-def]
     return weights / sums if BALANCED else weights * tl.exp(-rho * tl.log(sums))
 
 
 @jit
-def _log_loop(z: Any, la: Any, lb: Any, rho: Any, threshold: Any, max_iterations: Any, check_every: Any) -> Any:
+def _log_loop(z, la, lb, rho, threshold, max_iterations, check_every):  # type: ignore[no-untyped-def]
     """g = -rho lse_i(log a + f + z) and f = -rho lse_j(log b + g + z); potentials in units of epsilon."""
     f = la * 0.0
     g = -rho * _lse(la[:, None] + f[:, None] + z, 0)
     kept = g
-    done = max_iterations * 0
-    moved = threshold + 1.0
+    done = tl.full([], 0, tl.int32)
+    moved = tl.full([], 1.0, tl.float32) + threshold
     while (done < max_iterations) & (moved > threshold):
         steps = tl.minimum(check_every, max_iterations - done)
         for _ in range(1, steps):
@@ -171,7 +171,7 @@ def _log_loop(z: Any, la: Any, lb: Any, rho: Any, threshold: Any, max_iterations
 
 
 @jit
-def _lse(logs: Any, axis: tl.constexpr) -> Any:
+def _lse(logs, axis: tl.constexpr):  # type: ignore[no-untyped-def]
     highest = tl.max(logs, axis)
     shifted = logs - (highest[None, :] if axis == 0 else highest[:, None])
     return highest + tl.log(tl.sum(tl.exp(shifted), axis))

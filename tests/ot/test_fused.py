@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+
 import pytest
 import torch
 
@@ -80,6 +84,13 @@ def test_tiles_too_large_to_scale_work_in_the_log_domain(problems, monkeypatch):
     torch.testing.assert_close(out.plan, expected.plan, rtol=0, atol=1e-6)
 
 
+def test_products_too_large_for_registers_are_taken_before(clouds, monkeypatch):
+    expected = transport(*clouds, "cosine", SinkhornConfig(), backend="scaling")
+    monkeypatch.setattr("optical_ray.ot.fused.LARGEST_PRODUCT_TILE", 1)
+    out = transport(*clouds, "cosine", SinkhornConfig(), backend="fused")
+    torch.testing.assert_close(out.plan, expected.plan, rtol=0, atol=1e-6)
+
+
 def test_what_it_cannot_do_is_refused_with_the_reason(problems):
     long = torch.zeros(1, 300, 2, device=DEVICE)
     with pytest.raises(ValueError, match="at most 256 tokens, and these are 300 x 2"):
@@ -102,3 +113,32 @@ def test_on_a_gpu_it_is_the_default_at_any_length(ragged, length):
         assert torch.equal(out.plan, named.plan)
         expected = sinkhorn(drawn.cost, drawn.a, drawn.b, config, backend="log")
         torch.testing.assert_close(out.plan.cpu().double(), expected.plan, rtol=0, atol=2e-5)
+
+
+COMPILE = """
+import sys
+import triton
+from triton.backends.compiler import GPUTarget
+from triton.compiler import ASTSource
+from optical_ray.ot.kernel import solve_pair
+
+floats, whole = {"scale", "epsilon", "rho", "threshold"}, {"m", "n", "d", "max_iterations", "check_every"}
+signature = {name: "constexpr" if name.isupper() else "fp32" if name in floats else "i32" if name in whole else "*fp32"
+             for name in solve_pair.arg_names} | {"x": "*bf16", "y": "*bf16", "iterations": "*i32"}
+for tile_m, tile_n, from_cost in ((64, 64, False), (128, 128, True), (128, 256, False), (256, 256, True)):
+    known = {"TILE_M": tile_m, "TILE_N": tile_n, "TILE_D": 32, "FROM_COST": from_cost, "BALANCED": from_cost,
+             "MAY_SCALE": tile_m * tile_n <= 128 * 128, "RANGE": 60.0, "LOG_OF_ZERO": -1e5, "PRECISION": "tf32"}
+    places = {(solve_pair.arg_names.index(name),): value for name, value in known.items()}
+    source = ASTSource(fn=solve_pair, signature=signature, constexprs=places)
+    warps = min(16, max(4, tile_m * tile_n // 512))
+    triton.compile(source, target=GPUTarget("cuda", 90, 32), options={"num_warps": warps})
+print("compiled")
+"""
+
+
+@pytest.mark.slow
+def test_it_compiles_for_a_gpu_that_is_not_here(tmp_path):
+    environment = {key: value for key, value in os.environ.items() if key != "TRITON_INTERPRET"}
+    environment["TRITON_CACHE_DIR"] = str(tmp_path)
+    done = subprocess.run([sys.executable, "-c", COMPILE], capture_output=True, text=True, env=environment)
+    assert done.stdout == "compiled\n", done.stderr
