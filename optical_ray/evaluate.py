@@ -1,114 +1,77 @@
-"""Encoder x collection x metrics -> run and per-query scores, by exact MaxSim over all documents.
-
-Legend: ``Q`` topics, ``K`` documents, ``L`` tokens, ``D`` embedding dim.
-"""
+"""Encoder x collection x metrics -> run and per-query scores."""
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import torch
 import torch.distributed as dist
 
-from optical_ray.data.ragged import Ragged
 from optical_ray.encoders.checkpoint import Checkpoint
 from optical_ray.encoders.token_encoder import TokenEncoder
 from optical_ray.ledger import Scores, read_scores
 from optical_ray.metrics.interface import Metric
 from optical_ray.metrics.scores import evaluate, mean, parse
 from optical_ray.metrics.trec_run import write_run
-from optical_ray.retrieval.embeddings import TokenEmbeddings
-from optical_ray.retrieval.late_interaction import rank
+from optical_ray.ranking import (
+    IN_MEMORY,
+    DocumentVectors,
+    EncodedCollection,
+    chosen_documents,
+    encode,
+    rank_collection,
+)
 from optical_ray.storage import read_json, write_json
-from optical_ray.types import PerQueryScores, Qrels, Run
+from optical_ray.types import PerQueryScores, Run
 
-RUN_DEPTH = 1000
-"""Documents kept per topic, as TREC runs do."""
+MACRO = "macro_AP"
+"""Mean over the topics' classes of their mean AP, where a collection has classes. Its value of a topic is the topic's
+AP, weighted so that the mean over topics is that mean over classes: what compares topics compares it too."""
 
-SCORE_STEPS = 1_000_000
-"""Scores are kept to six decimals, so that the run file says exactly what was scored."""
-
-TOKENS_PER_BATCH = 16_384
-"""Padded positions that the encoder reads at once."""
-
-
-@dataclass(frozen=True)
-class EncodedCollection:
-    """One split of a target's collection in pieces.
-
-    ``documents_digest`` is equal where documents are equal (they are then encoded once);
-    ``teacher_documents`` are the documents in the teacher's pieces.
-    """
-
-    target: str
-    split: str
-    topic_ids: Sequence[str]
-    doc_ids: Sequence[str]
-    topics: Ragged
-    documents: Ragged
-    teacher_documents: Ragged
-    qrels: Qrels
-    documents_digest: str
-
-    @classmethod
-    def open(cls, folder: Path) -> EncodedCollection:
-        """Map an encoded collection from the cache."""
-        meta = read_json(folder / "collection.json")
-        return cls(
-            target=meta["target"],
-            split=meta["split"],
-            topic_ids=meta["topic_ids"],
-            doc_ids=meta["doc_ids"],
-            topics=Ragged.open(folder, "topics"),
-            documents=Ragged.open(folder, "documents"),
-            teacher_documents=Ragged.open(folder, "teacher_documents"),
-            qrels=Qrels(meta["grades"], meta["relevance_level"]),
-            documents_digest=meta["documents_digest"],
-        )
+MIX_DEPTH = 20
+"""Documents of a topic whose languages are counted."""
 
 
 @dataclass(frozen=True)
 class Scored:
-    """One target's run and its per-query scores."""
+    """One target's run and its per-query scores; ``languages``: shares of what is retrieved, of a mixed pool alone."""
 
     run: Run
     per_query: PerQueryScores
+    languages: dict[str, float] | None = None
 
 
 Evaluation = dict[str, dict[str, Scored]]
 """``split -> target -> Scored``."""
 
 
-@torch.inference_mode()
-def encode(encoder: TokenEncoder, rows: Ragged) -> TokenEmbeddings:
-    """Encode every row, long ones together; the result is in the order of the rows and lies on the CPU.
+def score(collection: EncodedCollection, run: Run, metrics: Sequence[Metric]) -> Scored:
+    """Score a run of ``collection``, whoever made it."""
+    per_query = evaluate(metrics, collection.qrels, run)
+    if collection.groups and "AP" in per_query:
+        per_query[MACRO] = _weighted(per_query["AP"], collection.groups)
+    return Scored(run, per_query, _languages(collection, run) if len(collection.languages) > 1 else None)
 
-    Shapes: ``vectors`` (len(rows), longest, D).
-    """
-    device = next(encoder.parameters()).device
-    order = np.argsort(-rows.lengths, kind="stable")
-    longest = int(rows.lengths[order[0]])
-    vectors = torch.zeros(len(rows), longest, encoder.dim)
-    mask = torch.zeros(len(rows), longest, dtype=torch.bool)
-    start = 0
-    while start < len(order):
-        width = int(rows.lengths[order[start]])
-        some = order[start : start + max(1, TOKENS_PER_BATCH // width)]
-        ids = torch.full((len(some), width), encoder.pad)
-        for index, row in enumerate(some):
-            ids[index, : rows.lengths[row]] = torch.from_numpy(rows[int(row)].astype(np.int64))
-        cloud = encoder(ids.to(device))
-        places = torch.from_numpy(some)
-        vectors[places, :width] = cloud.vectors.cpu()
-        mask[places, :width] = cloud.mask.cpu()
-        start += len(some)
-    return TokenEmbeddings(vectors, mask)
+
+def _weighted(values: Mapping[str, float], groups: Mapping[str, str]) -> dict[str, float]:
+    sizes = Counter(groups[topic_id] for topic_id in values)
+    share = len(values) / len(sizes)
+    return {topic_id: value * share / sizes[groups[topic_id]] for topic_id, value in values.items()}
+
+
+def _languages(collection: EncodedCollection, run: Run) -> dict[str, float]:
+    """Shares of languages among the first ``MIX_DEPTH`` documents of all topics."""
+    language_of = dict(zip(collection.doc_ids, collection.languages, strict=True))
+    first = (sorted(found, key=lambda doc: -found[doc])[:MIX_DEPTH] for found in run.values())
+    counts = Counter(language_of[doc_id] for some in first for doc_id in some)
+    return {language: count / counts.total() for language, count in sorted(counts.items())}
 
 
 @dataclass
@@ -119,27 +82,34 @@ class Evaluator:
     metrics: Sequence[str]
     documents: str = "student"
     teacher: Path | None = None
-    _teacher_clouds: dict[str, TokenEmbeddings] = field(default_factory=dict)
+    in_memory: int = IN_MEMORY
+    """Bytes of document vectors that may lie in memory; see ``ranking.DocumentVectors``."""
 
     def __post_init__(self) -> None:
         self._collections = [EncodedCollection.open(folder) for folder in self.folders]
         self._metrics: list[Metric] = [parse(name) for name in self.metrics]
+        self._by_teacher: _Vectors | None = None
 
     def evaluate(
         self, encoder: TokenEncoder, splits: Sequence[str], worker: int = 0, num_workers: int = 1
     ) -> Evaluation:
-        """Runs and scores of every target on ``splits``; the targets are shared out over the workers."""
+        """Runs and scores of every target on ``splits``; the targets are shared out over the workers.
+
+        Raises ``FloatingPointError`` on every worker where the encoder's scores are no numbers.
+        """
         was_training = encoder.training
         encoder.eval()
-        clouds: dict[str, TokenEmbeddings] = {}
         chosen = [collection for collection in self._collections if collection.split in splits]
-        mine = [(c.split, c.target, self._score(encoder, c, clouds)) for c in chosen[worker::num_workers]]
+        vectors = self._vectors(encoder)
+        mine = [(c.split, c.target, self._score(encoder, c, vectors)) for c in chosen[worker::num_workers]]
         encoder.train(was_training)
         parts = [mine]
         if num_workers > 1:
             parts = [[] for _ in range(num_workers)]
             dist.all_gather_object(parts, mine)
-        found = {(split, target): scored for part in parts for split, target, scored in part}
+        found = {(split, target): scored for part in parts for split, target, scored in part if scored is not None}
+        if lost := [f"{c.target} ({c.split})" for c in chosen if (c.split, c.target) not in found]:
+            raise FloatingPointError(f"the encoder gives vectors that are no numbers: {', '.join(lost)}")
         evaluation: Evaluation = {split: {} for split in splits}
         for collection in chosen:
             evaluation[collection.split][collection.target] = found[collection.split, collection.target]
@@ -151,34 +121,44 @@ class Evaluator:
         """``metric -> target -> mean`` on one split."""
         return means(self.evaluate(encoder, (split,), worker, num_workers))[split]
 
-    def _score(
-        self, encoder: TokenEncoder, collection: EncodedCollection, clouds: dict[str, TokenEmbeddings]
-    ) -> Scored:
-        documents = self._document_cloud(encoder, collection, clouds)
-        queries = encode(encoder, collection.topics)
-        ranking = rank(queries, documents, top_k=min(RUN_DEPTH, len(collection.doc_ids)))
-        scores = (ranking.scores.double() * SCORE_STEPS).round() / SCORE_STEPS
-        run: Run = {
-            topic_id: {collection.doc_ids[index]: score for index, score in zip(indices, scores, strict=True)}
-            for topic_id, indices, scores in zip(
-                collection.topic_ids, ranking.indices.tolist(), scores.tolist(), strict=True
-            )
-        }
-        return Scored(run, evaluate(self._metrics, collection.qrels, run))
-
-    def _document_cloud(
-        self, encoder: TokenEncoder, collection: EncodedCollection, clouds: dict[str, TokenEmbeddings]
-    ) -> TokenEmbeddings:
-        digest = collection.documents_digest
-        if self.documents == "teacher":
+    def _vectors(self, encoder: TokenEncoder) -> _Vectors:
+        """The student reads the documents anew each time, the teacher once."""
+        if self.documents != "teacher":
+            return _Vectors(encoder, self.in_memory, is_teacher=False)
+        if self._by_teacher is None:
             assert self.teacher is not None, "documents read by the teacher need the teacher"
-            if digest not in self._teacher_clouds:
-                teacher = Checkpoint.open(self.teacher).load()
-                self._teacher_clouds[digest] = encode(teacher, collection.teacher_documents)
-            return self._teacher_clouds[digest]
-        if digest not in clouds:
-            clouds[digest] = encode(encoder, collection.documents)
-        return clouds[digest]
+            teacher = Checkpoint.open(self.teacher).load().to(next(encoder.parameters()).device)
+            self._by_teacher = _Vectors(teacher, self.in_memory, is_teacher=True)
+        return self._by_teacher
+
+    def _score(self, encoder: TokenEncoder, collection: EncodedCollection, vectors: _Vectors) -> Scored | None:
+        """``None`` where the encoder's vectors are no numbers."""
+        topics = encode(encoder, collection.topics)
+        if not torch.isfinite(topics.vectors).all():
+            return None
+        return score(collection, rank_collection(collection, topics, vectors.of(collection)), self._metrics)
+
+
+class _Vectors:
+    """What one encoder makes of documents, once for all targets that have the same ones; files go with the object."""
+
+    def __init__(self, encoder: TokenEncoder, in_memory: int, *, is_teacher: bool):
+        self._encoder, self._in_memory, self._is_teacher = encoder, in_memory, is_teacher
+        self._scratch = TemporaryDirectory(prefix="optical-ray-")
+        self._known: dict[str, DocumentVectors] = {}
+
+    def of(self, collection: EncodedCollection) -> DocumentVectors:
+        key = collection.documents_digest
+        if collection.candidates is not None:
+            key += f" {collection.split} {collection.target}"
+        if key not in self._known:
+            rows = collection.teacher_documents if self._is_teacher else collection.documents
+            if collection.candidates is not None:
+                rows = rows.only(chosen_documents(collection))
+            folder = Path(self._scratch.name) / str(len(self._known))
+            folder.mkdir()
+            self._known[key] = DocumentVectors.of(self._encoder, rows, folder, in_memory=self._in_memory)
+        return self._known[key]
 
 
 def means(evaluation: Evaluation) -> Scores:
@@ -194,7 +174,8 @@ def means(evaluation: Evaluation) -> Scores:
 def write_evaluation(folder: Path, evaluation: Evaluation) -> None:
     """Write scores, per-query scores and the test split's runs to a trial's or a baseline's folder.
 
-    What is there for other targets and metrics stays; ``scores.json`` comes last.
+    What is there for other targets and metrics stays; ``scores.json`` comes last. Of mixed pools the languages of what
+    is retrieved on the test split go to ``language_mix.json``.
     """
     folder.mkdir(parents=True, exist_ok=True)
     rows = {(row["split"], row["target"], row["metric"], row["topic_id"]): row for row in read_per_query(folder)}
@@ -209,6 +190,10 @@ def write_evaluation(folder: Path, evaluation: Evaluation) -> None:
     beside = folder / ".per_query.parquet"
     pq.write_table(pa.Table.from_pylist(list(rows.values()), schema=PER_QUERY), beside, compression="zstd")
     beside.replace(folder / "per_query.parquet")
+    mixes = {t: scored.languages for t, scored in evaluation.get("test", {}).items() if scored.languages}
+    if mixes:
+        path = folder / "language_mix.json"
+        write_json(path, {**(read_json(path) if path.is_file() else {}), **mixes})
     write_json(folder / "scores.json", _merged(read_scores(folder), means(evaluation)))
 
 

@@ -1,15 +1,24 @@
-"""A study that trains in a second: made-up languages that spell English words their own way, and a model of 32 dimensions."""
+"""A study that trains in a second: made-up languages spell English words their own way, a model has 32 dimensions."""
 
 from __future__ import annotations
 
 import random
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-WORDS = (
-    "river bread stone cloud horse green seven night water friend paper winter hand moon field bird salt road "
-    "house sleep small voice table fire wind market sugar early music silver garden mother"
-).split()
+import torch
+
+from optical_ray.config.experiment import Experiment
+from optical_ray.prepare.study import Prepared, prepare_models
+from optical_ray.prepare.text import prepare_text
+from optical_ray.training.context import Context, LocalContext
+
+TEXT = """
+river bread stone cloud horse green seven night water friend paper winter hand moon field bird salt road
+house sleep small voice table fire wind market sugar early music silver garden mother
+"""
+WORDS = TEXT.split()
 SOURCES = ("de", "hi", "mr")
 TARGETS = ("so", "sw")
 NUM_PAIRS = 64
@@ -90,3 +99,15 @@ def spec(data: Path, **changes: Any) -> dict[str, Any]:
         "compute": {"max_concurrent_trials": 1, "checkpoint_every": 2},
     }
     return raw | changes
+
+
+def prepare(experiment: Experiment, storage: Path) -> Prepared:
+    """All that the study's trials share, made in this process."""
+    folder = storage / experiment.name
+    folder.mkdir(parents=True, exist_ok=True)
+    text = prepare_text(experiment, storage, lambda stage: None)
+
+    def fit(loop: Callable[[Context, Any], None], job: Any, name: str) -> None:
+        loop(LocalContext(storage / "local" / name, device=torch.device("cpu")), job)
+
+    return prepare_models(experiment, folder, text, fit, lambda stage: None)

@@ -206,7 +206,7 @@ def _trained(module: nn.Module) -> Iterator[tuple[str, nn.Parameter]]:
 def train_step(state: TrainState, *inputs: Any) -> dict[str, float]:
     """One step on ``inputs`` of the objective; the mean over workers of the loss and its diagnostics comes back.
 
-    Raises ``FloatingPointError`` where the loss is not finite: nothing is changed then.
+    Raises ``FloatingPointError`` where the loss or its gradient is not finite: nothing is changed then.
     """
     output: StepOutput = state.forward(*inputs)
     values = {"loss": output.loss.detach(), **output.diagnostics}
@@ -219,6 +219,8 @@ def train_step(state: TrainState, *inputs: Any) -> dict[str, float]:
     state.optimizer.zero_grad(set_to_none=True)
     output.loss.backward()  # type: ignore[no-untyped-call]
     norm = nn.utils.clip_grad_norm_([p for _, p in _trained(state.objective)], state.clip)
+    if not torch.isfinite(norm):  # of all workers: their gradients are averaged
+        raise FloatingPointError(f"the gradient's norm is {norm.item()} at step {state.step + 1}")
     state.optimizer.step()
     state.scheduler.step()
     state.step += 1
