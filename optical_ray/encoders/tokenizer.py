@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import hashlib
+import io
+import itertools
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 import tokenizers
-from tokenizers.models import BPE
+from sentencepiece import SentencePieceProcessor, SentencePieceTrainer
+from tokenizers.models import Unigram
 from tokenizers.normalizers import NFKC, Lowercase, Replace
 from tokenizers.normalizers import Sequence as Normalizers
 from tokenizers.pre_tokenizers import Metaspace
-from tokenizers.trainers import BpeTrainer
 
 Role = Literal["query", "document"]
 
@@ -86,17 +88,39 @@ class PieceTokenizer:
 
 
 def train_vocabulary(texts: Iterable[str], size: int) -> PieceTokenizer:
-    """Train a vocabulary of at most ``size`` pieces by byte-pair encoding, XLM-R's specials and the markers included.
+    """Train a unigram vocabulary of at most ``size`` pieces, XLM-R's specials and the two markers included.
 
-    Equal texts give equal pieces: the library's unigram trainer, which XLM-R's own pieces would call for, does not
-    promise that. Source: Sennrich et al. (2016), Neural Machine Translation of Rare Words with Subword Units.
+    Equal texts give equal pieces (SentencePiece on one thread). Source: Kudo (2018), Subword Regularization.
+    Raises ``ValueError`` where the texts hold nothing.
     """
-    backend = tokenizers.Tokenizer(BPE(unk_token="<unk>"))
-    backend.normalizer = Normalizers([NFKC(), Lowercase(), Replace(tokenizers.Regex(r"\s+"), " ")])
-    backend.pre_tokenizer = Metaspace()
+    normalizer = Normalizers([NFKC(), Lowercase(), Replace(tokenizers.Regex(r"\s+"), " ")])
     specials = [*XLMR_SPECIALS, *MARKERS.values()]
-    trainer = BpeTrainer(vocab_size=size, special_tokens=specials, show_progress=False)
-    backend.train_from_iterator(texts, trainer)
+    normalised = (text for text in map(normalizer.normalize_str, texts) if text.strip())
+    first = next(normalised, None)
+    if first is None:
+        raise ValueError("vocabulary: there is no text to train it on")
+    content = io.BytesIO()
+    SentencePieceTrainer.train(
+        sentence_iterator=itertools.chain([first], normalised),
+        model_writer=content,
+        model_type="unigram",
+        vocab_size=size - len(specials) + 1,  # its own unknown piece is ours
+        hard_vocab_limit=False,
+        character_coverage=1.0,
+        normalization_rule_name="identity",
+        max_sentence_length=1 << 20,
+        num_threads=1,
+        bos_id=-1,
+        eos_id=-1,
+        minloglevel=2,
+    )
+    model = SentencePieceProcessor(model_proto=content.getvalue())
+    pieces = [(model.id_to_piece(index), model.get_score(index)) for index in range(1, model.get_piece_size())]
+    vocabulary = [*((special, 0.0) for special in specials), *pieces]
+    backend = tokenizers.Tokenizer(Unigram(vocabulary, unk_id=specials.index("<unk>")))
+    backend.normalizer = normalizer
+    backend.pre_tokenizer = Metaspace()
+    backend.add_special_tokens(specials)
     return from_backend(backend)
 
 
