@@ -47,7 +47,14 @@ class Watch:
                 self._say()
             self._say()
             return
-        with Live(self._panel(), console=self._console, refresh_per_second=2, transient=True) as live:
+        with Live(
+            self._panel(),
+            console=self._console,
+            refresh_per_second=2,
+            transient=True,
+            redirect_stdout=False,  # what others print belongs in the log
+            redirect_stderr=False,
+        ) as live:
             while not self._ended.wait(EVERY / 2):
                 live.update(self._panel())
 
