@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, field_validator, model_validator
 
+from optical_ray.config.baselines import Baselines, FirstStage
 from optical_ray.config.choices import BitextChoice, Block, CollectionChoice, RelevanceChoice
 from optical_ray.config.space import Choice, Dimension, Float, Params, active, dimensions
 from optical_ray.config.trial import TrialConfig
@@ -56,6 +57,8 @@ class EvaluationConfig(Block):
     """Steps between scorings on the eval split."""
     documents: Literal["student", "teacher"] = "student"
     """Who reads the documents."""
+    first_stage: FirstStage | None = None
+    """Who chooses the documents that are ranked; ``None``: all are."""
 
     @field_validator("metrics")
     @classmethod
@@ -118,6 +121,7 @@ class Experiment(Block):
     data: DataConfig
     trial: TrialConfig
     evaluation: EvaluationConfig = EvaluationConfig()
+    baselines: Baselines = Field(default_factory=dict)
     space: dict[str, Dimension] = Field(default_factory=dict)
     search: SearchConfig = SearchConfig()
     compute: ComputeConfig = ComputeConfig()

@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 import yaml
 from pydantic import ValidationError
 
+from optical_ray.config.baselines import Control
 from optical_ray.config.choices import Block
 from optical_ray.config.experiment import Experiment
 from optical_ray.config.space import Choice, Params, active, corners
@@ -71,6 +72,24 @@ def with_params(experiment: Experiment, params: Params) -> TrialConfig:
     return _validated(TrialConfig, raw, prefix="trial")
 
 
+def control_trial(experiment: Experiment, name: str) -> TrialConfig:
+    """The trial of the control ``name`` of ``baselines``; raises ``InputError`` where its ``params`` make none."""
+    control = experiment.baselines[name]
+    assert isinstance(control, Control)
+    raw = experiment.trial.model_dump(mode="json")
+    for path, value in control.params.items():
+        where = f"baselines.{name}.params.{path}"
+        if _is_shared(path):
+            raise InputError(f"{where}: all students of a study share this")
+        block, last = _find(raw, path, where)
+        block[last] = value
+    return _validated(TrialConfig, raw, prefix="trial")
+
+
+def _is_shared(path: str) -> bool:
+    return any(f"{path}.".startswith(f"{shared}.") or shared.startswith(f"{path}.") for shared in SHARED)
+
+
 def check_corners(experiment: Experiment) -> None:
     """Build every corner of the space: what cannot be run is said before anything is asked for.
 
@@ -79,7 +98,7 @@ def check_corners(experiment: Experiment) -> None:
     """
     raw = experiment.trial.model_dump(mode="json")
     for path in experiment.space:
-        if any(f"{path}.".startswith(f"{shared}.") or shared.startswith(f"{path}.") for shared in SHARED):
+        if _is_shared(path):
             raise InputError(f"space.{path}: all trials of a study share this; make a study for each value")
         _find(raw, path, f"space.{path}")
     languages = {name: experiment.data.bitext[name].languages() for name in experiment.trial.data.bitext}
@@ -89,14 +108,19 @@ def check_corners(experiment: Experiment) -> None:
         except InputError as error:
             corner = ", ".join(f"{path}={value}" for path, value in params.items())
             raise InputError(f"space, at the corner {{{corner}}}: {error}") from error
-        where = "space" if "data.source_languages" in params else "trial"
-        for name, known in languages.items():
-            for language in trial.data.source_languages:
-                if language not in known:
-                    raise InputError(
-                        f"{where}.data.source_languages: {language!r} is not in bitext {name!r} "
-                        f"(has: {', '.join(known)})"
-                    )
+        _check_languages("space" if "data.source_languages" in params else "trial", trial, languages)
+    for name, baseline in experiment.baselines.items():
+        if isinstance(baseline, Control):
+            _check_languages(f"baselines.{name}.params", control_trial(experiment, name), languages)
+
+
+def _check_languages(where: str, trial: TrialConfig, languages: Mapping[str, Sequence[str]]) -> None:
+    for name, known in languages.items():
+        for language in trial.data.source_languages:
+            if language not in known:
+                raise InputError(
+                    f"{where}.data.source_languages: {language!r} is not in bitext {name!r} (has: {', '.join(known)})"
+                )
 
 
 def _validated(model: type[B], raw: dict[str, Any], prefix: str = "") -> B:

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 import pyarrow as pa
@@ -61,6 +61,13 @@ class CollectionDataset(ABC):
     @abstractmethod
     def load(self, split: str) -> Collection:
         """Read the split ``eval`` or ``test``; raises ``InputError`` with file and line."""
+
+    def topic_texts(self, split: str, language: str) -> Mapping[str, str] | None:
+        """The topics of ``split`` in another ``language`` by topic id, where the data has them; else ``None``.
+
+        What baselines read that search in the documents' own language. More topics than ``load`` gives do no harm.
+        """
+        return None
 
     @abstractmethod
     def fingerprint(self) -> str:

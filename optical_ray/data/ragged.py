@@ -32,6 +32,18 @@ class Ragged:
         """Length of every row."""
         return np.diff(self.offsets)
 
+    def between(self, start: int, end: int) -> Ragged:
+        """Rows ``start`` to ``end``, without a copy."""
+        offsets = np.asarray(self.offsets[start : end + 1])
+        return Ragged(self.values[offsets[0] : offsets[-1]], offsets - offsets[0])
+
+    def only(self, rows: NDArray[np.int64]) -> Ragged:
+        """The given rows, in that order; a copy."""
+        lengths = self.lengths_of(rows)
+        offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
+        parts = [self[int(row)] for row in rows]
+        return Ragged(np.concatenate(parts) if parts else self.values[:0], offsets)
+
     def lengths_of(self, rows: NDArray[np.int64]) -> NDArray[np.int64]:
         """Lengths of ``rows`` alone."""
         found: NDArray[np.int64] = self.offsets[rows + 1] - self.offsets[rows]
@@ -77,6 +89,11 @@ class RaggedWriter:
         if arrays:
             np.concatenate(arrays).tofile(self._stream)
             self._lengths.append(np.array([len(array) for array in arrays], dtype=np.int64))
+
+    def append_flat(self, values: NDArray[np.generic], lengths: NDArray[np.int64]) -> None:
+        """Write rows that lie one after the other in ``values`` already."""
+        np.asarray(values, dtype=self._dtype).tofile(self._stream)
+        self._lengths.append(np.asarray(lengths, dtype=np.int64))
 
     def __enter__(self) -> RaggedWriter:
         return self

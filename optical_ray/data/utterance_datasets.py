@@ -156,6 +156,12 @@ class UtteranceCollection(CollectionDataset):
         """Return the intent of each topic of ``split``, for means over intents (a few are very frequent)."""
         return {topic.utterance_id: topic.intent for topic in self._topics(split, {})}
 
+    def topic_texts(self, split: str, language: str) -> dict[str, str] | None:
+        """The utterances of the split's partition in ``language``."""
+        if self._partition(split) not in self.source().partitions().get(language, ()):
+            return None
+        return {u.utterance_id: u.text for u in self._read(language, self._partition(split))}
+
     def _topics(self, split: str, dropped: dict[str, int]) -> list[Utterance]:
         topics = without_repeats(self._read(self.language, self._partition(split)), dropped, "topics")
         if self.eval_partition == self.test_partition:

@@ -138,6 +138,7 @@ def utterance_collection(
         qrels=Qrels(grades),
         licence=licence,
         dropped=dropped,
+        groups={t.utterance_id: t.intent for t in topics if t.utterance_id in grades},
     )
 
 

@@ -20,9 +20,10 @@ from optical_ray.encoders.checkpoint import Checkpoint, save
 from optical_ray.encoders.interface import EncoderConfig
 from optical_ray.encoders.token_encoder import TokenEncoder
 from optical_ray.encoders.tokenizer import PieceTokenizer, Role, from_backend
-from optical_ray.evaluate import Evaluator, encode, write_evaluation
+from optical_ray.evaluate import Evaluator, write_evaluation
 from optical_ray.prepare.cache import MANIFEST
 from optical_ray.prepare.tokens import teacher_rows, unique_pivots
+from optical_ray.ranking import encode
 from optical_ray.storage import append_jsonl, write_json
 from optical_ray.training.batches import pad_ids
 from optical_ray.training.checkpoint import load_state, save_state

@@ -9,14 +9,16 @@ from typing import Any
 
 import numpy as np
 
+from optical_ray.config.baselines import Control
 from optical_ray.config.experiment import Experiment
 from optical_ray.config.key import digest
-from optical_ray.config.load import with_params
+from optical_ray.config.load import control_trial, with_params
 from optical_ray.config.space import Subset, corners
-from optical_ray.config.trial import SUBSET_SIGN
+from optical_ray.config.trial import SUBSET_SIGN, TrialConfig
 from optical_ray.data.ragged import Ragged, RaggedWriter
 from optical_ray.encoders.interface import EncoderConfig
 from optical_ray.prepare.cache import MANIFEST, Cache
+from optical_ray.prepare.first_stage import first_stage
 from optical_ray.prepare.leaks import LeakCheck, leak_report
 from optical_ray.prepare.models import EncoderJob, PieceTokenizerText
 from optical_ray.prepare.tokens import (
@@ -51,6 +53,8 @@ class Text:
     digests: dict[str, Any]
     licences: dict[str, str]
     report: dict[str, Any]
+    sources: tuple[CollectionSource, ...]
+    """The targets' collections, in the order of ``collections``."""
 
 
 def prepare_text(experiment: Experiment, storage: Path, say: Say) -> Text:
@@ -86,8 +90,9 @@ def prepare_text(experiment: Experiment, storage: Path, say: Say) -> Text:
         for language, parts in shards.items()
     }
     sources = _sources(experiment)
-    targets = set(experiment.targets)
-    collections = tuple(collection_tokens(source, pieces, cache) for source in sources if source.target in targets)
+    scored = tuple(source for source in sources if source.target in experiment.targets)
+    stage = first_stage(experiment.evaluation.first_stage)
+    collections = tuple(collection_tokens(source, pieces, cache, stage) for source in scored)
     leaks, found = _leaks(experiment, storage, shards, sources, cache)
     check_budgets(experiment, tokens, leaks)
     teacher = _encoder_job(experiment, trial.teacher, pieces, cache, trained=True)
@@ -104,6 +109,7 @@ def prepare_text(experiment: Experiment, storage: Path, say: Say) -> Text:
         digests={"teacher": teacher.folder.name, "init": init.folder.name, "bitext": fingerprints},
         licences=_licences(experiment, report),
         report=report,
+        sources=scored,
     )
 
 
@@ -157,8 +163,8 @@ def check_budgets(
     experiment: Experiment, tokens: dict[str, tuple[Path, ...]], leaks: dict[str, tuple[Path, ...]]
 ) -> None:
     """Lay out the mixture of every corner: a budget that the data does not have is refused here."""
-    for params in [*corners(experiment.space), *experiment.search.start_with]:
-        trial = with_params(experiment, dict(params))
+    points = [*corners(experiment.space), *experiment.search.start_with]
+    for trial in [*(with_params(experiment, dict(params)) for params in points), *_controls(experiment)]:
         try:
             tables = tables_of(trial, tokens, leaks)
             mixture_of(trial, {language: table.lengths() for language, table in tables.items()}, seed=0)
@@ -185,7 +191,11 @@ def languages_of(experiment: Experiment) -> tuple[str, ...]:
     if dimension is not None:
         labels = dimension.of if isinstance(dimension, Subset) else map(str, dimension.grid())
         languages = {language for label in labels for language in label.split(SUBSET_SIGN)}
-    return tuple(sorted(languages))
+    return tuple(sorted(languages.union(*(trial.data.source_languages for trial in _controls(experiment)))))
+
+
+def _controls(experiment: Experiment) -> list[TrialConfig]:
+    return [control_trial(experiment, name) for name, b in experiment.baselines.items() if isinstance(b, Control)]
 
 
 def _encoder_job(

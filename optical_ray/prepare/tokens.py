@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
@@ -129,10 +130,25 @@ class CollectionSource:
         return self.dataset.load(self.split)
 
 
-def collection_tokens(source: CollectionSource, pieces: Pieces, cache: Cache) -> Path:
-    """The cache entry of one split of a collection in pieces (see ``evaluate.EncodedCollection`` for its files)."""
+class CandidateSource(ABC):
+    """Who chooses the documents of a collection that are ranked."""
+
+    @abstractmethod
+    def digest(self, source: CollectionSource) -> str:
+        """Of all that the choice depends on, beside the collection."""
+
+    @abstractmethod
+    def rows(self, source: CollectionSource) -> list[list[int]]:
+        """For each topic positions of documents."""
+
+
+def collection_tokens(
+    source: CollectionSource, pieces: Pieces, cache: Cache, candidates: CandidateSource | None = None
+) -> Path:
+    """The cache entry of one split of a collection in pieces (see ``ranking.EncodedCollection`` for its files)."""
     lengths = [pieces.query_length, pieces.document_length, pieces.teacher_document_length]
-    key = digest([source.fingerprint, source.target, source.split, pieces.digest, lengths, LAYOUT])
+    content = [source.fingerprint, source.target, source.split, pieces.digest, lengths, LAYOUT]
+    key = digest(content if candidates is None else [*content, candidates.digest(source)])
 
     def build(folder: Path) -> dict[str, object]:
         collection = source.collection
@@ -143,6 +159,9 @@ def collection_tokens(source: CollectionSource, pieces: Pieces, cache: Cache) ->
         for name, ids in (("topics", topics.ids), ("documents", documents.ids), ("teacher_documents", by_teacher.ids)):
             with RaggedWriter(folder, name, np.int32) as writer:
                 writer.append(ids)
+        if candidates is not None:
+            with RaggedWriter(folder, "candidates", np.int32) as writer:
+                writer.append(candidates.rows(source))
         write_json(folder / "collection.json", _described(source.target, collection, documents.ids))
         return {
             "topics": len(collection.topics),

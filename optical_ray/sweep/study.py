@@ -34,7 +34,10 @@ from optical_ray.tracking.interface import Tracker
 from optical_ray.training.driver import fit
 from optical_ray.types import InputError
 
-MAY_CHANGE = ("evaluation", "compute", "tracking", "search.num_trials", "search.seeds", "data.collections")
+MAY_CHANGE = (
+    *("evaluation.targets", "evaluation.metrics", "evaluation.every", "baselines", "compute", "tracking"),
+    *("search.num_trials", "search.seeds", "data.collections"),
+)
 """What a later launch of the same study may change (of the collections: more of them)."""
 
 PACKAGES = ("optical-ray", "ray", "torch", "transformers", "POT", "optuna", "mlflow", "pytrec-eval-terrier")

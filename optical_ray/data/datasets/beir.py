@@ -31,6 +31,7 @@ class BeirCollection(CollectionDataset):
     ``eval_qrels`` and ``test_qrels`` name files of ``qrels/`` without ``.tsv``; where both name the same, its queries
     are divided by a hash of the id, ``eval_fraction`` of them to eval. ``metadata`` keeps only queries that have these
     values in their ``metadata``, e.g. ``{lang: hau}``; ``query_text`` reads another field, e.g. ``metadata.english``.
+    ``translations`` names the fields that hold the query in other languages, for baselines: ``{en: metadata.english}``.
     """
 
     kind: Literal["beir"] = "beir"
@@ -42,6 +43,7 @@ class BeirCollection(CollectionDataset):
     eval_fraction: float = 0.3
     metadata: dict[str, str] = field(default_factory=dict, hash=False)
     query_text: str = "text"
+    translations: dict[str, str] = field(default_factory=dict, hash=False)
     relevance_level: int = 1
     empty_text: EmptyText = "refuse"
     licence: str = "not stated"
@@ -81,6 +83,21 @@ class BeirCollection(CollectionDataset):
             dropped=dropped,
             absent_documents=empty,
         )
+
+    def topic_texts(self, split: str, language: str) -> dict[str, str] | None:
+        """The queries' field that ``translations`` names for ``language``."""
+        place = self.translations.get(language)
+        if place is None:
+            return None
+        file = _member(find_files(self.root), "queries.jsonl", self.root)
+        texts = {}
+        for number, record in read_objects(file):
+            where = f"{file.name}:{number}"
+            try:
+                texts[text_of(record.get("_id"), where, "_id")] = text_of(_field(record, place), where, place)
+            except InputError:
+                continue  # a query without a translation
+        return texts
 
     def _topics(self, file: InputFile, judgements: list[Judgement], dropped: dict[str, int]) -> list[Topic]:
         unknown = {judgement.topic_id: judgement.where for judgement in reversed(judgements)}

@@ -129,6 +129,13 @@ class CldrCollection(CollectionDataset):
             dropped={"topics without keywords": len(rows) - len(topics)},
         )
 
+    def topic_texts(self, split: str, language: str) -> dict[str, str] | None:
+        """The keywords in ``language``."""
+        if language not in LANGUAGES:
+            return None
+        texts = ((code_points(row["emoji"]), _keywords(row, language)) for row in _rows(split, language))
+        return {topic_id: text for topic_id, text in texts if text}
+
     def fingerprint(self) -> str:
         """A digest of the bundled table and the language."""
         settings = {"kind": self.kind, "role": "collection", "language": self.language}

@@ -77,6 +77,13 @@ class LareqaCollection(CollectionDataset):
             absent_documents=empty,
         )
 
+    def topic_texts(self, split: str, language: str) -> dict[str, str] | None:
+        """The questions in ``language``."""
+        if not any(file.base == f"{language}{SUFFIX}" for file in find_files(self.root)):
+            return None
+        questions, _ = _read(self._file(language), language)
+        return {question.question_id: question.text for question in questions if question.text}
+
     def _file(self, language: str) -> InputFile:
         files = {file.base.removesuffix(SUFFIX): file for file in find_files(self.root) if file.base.endswith(SUFFIX)}
         if language not in files:

@@ -1,0 +1,41 @@
+"""BM25 over a collection's documents, by the optional package bm25s."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from optical_ray.config.baselines import Bm25
+from optical_ray.types import Collection, InputError, Run
+
+
+def bm25(collection: Collection, texts: Mapping[str, str], config: Bm25, depth: int) -> Run:
+    """The best ``depth`` documents for each topic of ``texts``; those that share no word with it are left out.
+
+    Words are runs of two or more word characters in lower case; English ones without the usual stop words. Scores are
+    Lucene's, with ``config.k1`` and ``config.b``. Raises ``InputError`` where bm25s is not installed.
+    """
+    bm25s = _package()
+    words: dict[str, Any] = {"stopwords": "en" if config.language == "en" else None, "show_progress": False}
+    index = bm25s.BM25(method="lucene", k1=config.k1, b=config.b)
+    index.index(bm25s.tokenize([document.text for document in collection.documents], **words), show_progress=False)
+    asked = [topic_id for topic_id in (topic.topic_id for topic in collection.topics) if texts.get(topic_id)]
+    queries = bm25s.tokenize([texts[topic_id] for topic_id in asked], return_ids=False, **words)
+    depth = min(depth, len(collection.documents))
+    places, scores = index.retrieve(queries, k=depth, show_progress=False)
+    return {
+        topic_id: {
+            collection.documents[place].doc_id: float(value)
+            for place, value in zip(found.tolist(), values.tolist(), strict=True)
+            if value > 0
+        }
+        for topic_id, found, values in zip(asked, places, scores, strict=True)
+    }
+
+
+def _package() -> Any:
+    try:
+        import bm25s
+    except ImportError as error:
+        raise InputError("kind: bm25 needs the package bm25s; pip install 'optical-ray[bm25]'") from error
+    return bm25s
