@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
+from threading import Thread, current_thread, main_thread
 from typing import Any
 
 from ray.train import CheckpointConfig, ScalingConfig, UserCallback
@@ -63,4 +65,19 @@ def fit(
             worker_runtime_env={"env_vars": {"OMP_NUM_THREADS": str(workers.cpus_per_worker)}},
         ),
     )
-    return dict(trainer.fit().metrics or {})
+    result = _aside(trainer.fit) if current_thread() is main_thread() else trainer.fit()
+    return dict(result.metrics or {})
+
+
+def _aside(call: Callable[[], Any]) -> Any:
+    """Run ``call`` in a thread: in the main one, Ray Train would take the interrupt key for itself and keep it."""
+    outcome: Future[Any] = Future()
+
+    def run_call() -> None:
+        try:
+            outcome.set_result(call())
+        except BaseException as error:
+            outcome.set_exception(error)
+
+    Thread(target=run_call, name="train", daemon=True).start()
+    return outcome.result()
