@@ -5,9 +5,14 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from jaxtyping import install_import_hook
+
+if TYPE_CHECKING:
+    from optical_ray.config.experiment import Experiment
+    from optical_ray.prepare.study import Prepared
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # tests' tensors are small: threads that wait for each other cost more
 
@@ -41,3 +46,20 @@ def ray_cluster() -> Iterator[None]:
             os.environ.pop(name)
         else:
             os.environ[name] = value
+
+
+@pytest.fixture(scope="session")
+def experiment(tmp_path_factory: pytest.TempPathFactory) -> Experiment:
+    """The tiny study: two collections, three source languages, eight steps."""
+    from optical_ray.config.load import from_dict
+    from tests import tiny_study
+
+    return from_dict(tiny_study.spec(tiny_study.write_data(tmp_path_factory.mktemp("data") / "tiny")))
+
+
+@pytest.fixture(scope="session")
+def prepared(experiment: Experiment, tmp_path_factory: pytest.TempPathFactory) -> Prepared:
+    """Its teacher, pieces, embeddings and collections."""
+    from tests import tiny_study
+
+    return tiny_study.prepare(experiment, tmp_path_factory.mktemp("storage"))

@@ -200,7 +200,8 @@ def test_relevance_is_the_cross_entropy_of_the_mean_best_match(pieces: PieceToke
     model = encoder(pieces, seed=2)
     queries, documents = ENGLISH[:3], FOREIGN[:3]
     output = Relevance(model, temperature=0.5)(ids(pieces, queries), ids(pieces, documents))
-    read = {text: model(ids(pieces, [text])) for text in (*queries, *documents)}
+    with torch.no_grad():
+        read = {text: model(ids(pieces, [text])) for text in (*queries, *documents)}
     vectors = {text: cloud.vectors[0][cloud.mask[0]] for text, cloud in read.items()}
     losses, hits = [], 0
     for row, query in enumerate(queries):

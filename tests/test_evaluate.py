@@ -1,0 +1,185 @@
+"""Scores: what a plain MaxSim and ir_measures give, kept where everybody finds them."""
+
+from __future__ import annotations
+
+import gzip
+from pathlib import Path
+from typing import Any
+
+import ir_measures
+import pytest
+import torch
+from ir_measures import AP, RR, nDCG
+from torch import nn
+
+from optical_ray.config.experiment import Experiment
+from optical_ray.data.datasets.trec import TrecCollection
+from optical_ray.encoders.checkpoint import Checkpoint
+from optical_ray.encoders.token_encoder import TokenEncoder
+from optical_ray.evaluate import Evaluator, means, read_per_query, write_evaluation
+from optical_ray.prepare.study import Prepared
+from optical_ray.storage import read_json
+from tests.tiny_study import NUM_TOPICS, TARGETS
+
+NUM_DOCUMENTS = 2 * NUM_TOPICS
+
+
+@pytest.fixture
+def encoder(prepared: Prepared) -> TokenEncoder:
+    return Checkpoint.open(prepared.init).load()
+
+
+def folders(prepared: Prepared, *targets: str) -> list[Path]:
+    return [path for path in prepared.collections if read_json(path / "collection.json")["target"] in targets]
+
+
+def source(experiment: Experiment, target: str) -> TrecCollection:
+    """The collection as its files say it."""
+    dataset = experiment.data.collections[target]
+    assert isinstance(dataset, TrecCollection)
+    return dataset
+
+
+def clouds(checkpoint: Checkpoint, encoder: TokenEncoder, texts: list[str], role: Any) -> list[torch.Tensor]:
+    """The vectors of each text, read by itself."""
+    found = []
+    for ids in checkpoint.tokenizer().encode(texts, role, 32).ids:
+        with torch.no_grad():
+            cloud = encoder.eval()(torch.tensor([ids]))
+        found.append(cloud.vectors[0][cloud.mask[0]])
+    return found
+
+
+def plain_run(
+    prepared: Prepared, encoder: TokenEncoder, reader: TokenEncoder, read: Any
+) -> dict[str, dict[str, float]]:
+    """MaxSim by its definition, text by text; ``reader`` reads the documents."""
+    checkpoint = Checkpoint.open(prepared.init)
+    queries = clouds(checkpoint, encoder, [topic.text for topic in read.topics], "query")
+    documents = clouds(checkpoint, reader, [document.text for document in read.documents], "document")
+    return {
+        topic.topic_id: {
+            document.doc_id: (query @ vectors.T).amax(dim=1).sum().item()
+            for document, vectors in zip(read.documents, documents, strict=True)
+        }
+        for topic, query in zip(read.topics, queries, strict=True)
+    }
+
+
+def changed(encoder: TokenEncoder) -> TokenEncoder:
+    """The same encoder with other weights."""
+    generator = torch.Generator().manual_seed(1)
+    with torch.no_grad():
+        for parameter in encoder.parameters():
+            parameter.add_(0.3 * torch.randn(parameter.shape, generator=generator))
+    return encoder
+
+
+@pytest.mark.parametrize("split", ["eval", "test"])
+def test_scores_are_those_of_plain_maxsim_and_ir_measures(
+    experiment: Experiment, prepared: Prepared, encoder: TokenEncoder, split: str
+) -> None:
+    evaluation = Evaluator(prepared.collections, ["AP", "nDCG@20", "RR"]).evaluate(encoder, (split,))
+    assert list(evaluation) == [split]
+    assert set(evaluation[split]) == set(TARGETS)
+    measures = {"AP": AP, "nDCG@20": nDCG @ 20, "RR": RR}
+    for target, scored in evaluation[split].items():
+        read = source(experiment, target).load(split)
+        expected = plain_run(prepared, encoder, encoder, read)
+        assert scored.run.keys() == expected.keys()
+        for topic_id, documents in expected.items():
+            assert scored.run[topic_id] == pytest.approx(documents, abs=5e-6)
+        qrels = {topic_id: dict(grades) for topic_id, grades in read.qrels.grades.items()}
+        values = list(ir_measures.iter_calc(list(measures.values()), qrels, expected))
+        assert len(values) == 3 * len(expected)
+        for value in values:
+            [name] = [name for name, measure in measures.items() if measure == value.measure]
+            assert scored.per_query[name][value.query_id] == pytest.approx(value.value, abs=1e-6)
+        assert means(evaluation)[split]["AP"][target] == pytest.approx(
+            ir_measures.calc_aggregate([AP], qrels, expected)[AP]
+        )
+
+
+def test_an_encoder_is_left_in_the_mode_it_was_in(prepared: Prepared, encoder: TokenEncoder) -> None:
+    for training in (True, False):
+        encoder.train(training)
+        Evaluator(folders(prepared, "sw"), ["AP"]).evaluate(encoder, ("eval",))
+        assert encoder.training is training
+
+
+class Counting(nn.Module):
+    """Counts the texts that a backbone reads."""
+
+    def __init__(self, backbone: Any):
+        super().__init__()
+        self.backbone, self.texts, self.config = backbone, 0, backbone.config
+
+    def forward(self, input_ids: torch.Tensor, **others: Any) -> Any:
+        self.texts += len(input_ids)
+        return self.backbone(input_ids=input_ids, **others)
+
+
+def test_documents_that_targets_share_are_read_once(prepared: Prepared, encoder: TokenEncoder) -> None:
+    expected = Evaluator(prepared.collections, ["AP"]).evaluate(encoder, ("eval", "test"))
+    counter = encoder.backbone = Counting(encoder.backbone)
+    assert Evaluator(prepared.collections, ["AP"]).evaluate(encoder, ("eval", "test")) == expected
+    assert counter.texts == NUM_DOCUMENTS + len(TARGETS) * NUM_TOPICS
+
+
+def test_a_change_of_the_student_is_seen_at_the_next_call(prepared: Prepared, encoder: TokenEncoder) -> None:
+    evaluator = Evaluator(folders(prepared, "sw"), ["AP"])
+    before = evaluator.evaluate(encoder, ("eval",))["eval"]["sw"].run
+    assert evaluator.evaluate(changed(encoder), ("eval",))["eval"]["sw"].run != before
+
+
+def test_the_teacher_may_read_the_documents(experiment: Experiment, prepared: Prepared, encoder: TokenEncoder) -> None:
+    teacher = Checkpoint.open(prepared.teacher).load()
+    evaluator = Evaluator(folders(prepared, "sw"), ["AP"], "teacher", prepared.teacher)
+    scored = evaluator.evaluate(changed(encoder), ("test",))["test"]["sw"]
+    expected = plain_run(prepared, encoder, teacher, source(experiment, "sw").load("test"))
+    for topic_id, documents in expected.items():
+        assert scored.run[topic_id] == pytest.approx(documents, abs=5e-6)
+
+
+def test_vectors_that_are_no_numbers_are_refused(prepared: Prepared, encoder: TokenEncoder) -> None:
+    with torch.no_grad():
+        encoder.input_embeddings.weight[:] = float("nan")
+    with pytest.raises(FloatingPointError, match=r"so \(eval\), sw \(eval\)"):
+        Evaluator(prepared.collections, ["AP"]).evaluate(encoder, ("eval",))
+
+
+def test_what_is_written_is_what_was_scored_and_says_it_exactly(
+    prepared: Prepared, encoder: TokenEncoder, tmp_path: Path
+) -> None:
+    evaluation = Evaluator(prepared.collections, ["AP", "RR"]).evaluate(encoder, ("eval", "test"))
+    write_evaluation(tmp_path, evaluation)
+    assert read_json(tmp_path / "scores.json") == means(evaluation)
+    found = read_per_query(tmp_path)
+    rows = {(row["split"], row["target"], row["metric"], row["topic_id"]): row["value"] for row in found}
+    assert len(rows) == len(found) == 2 * 2 * NUM_TOPICS
+    for (split, target, metric, topic_id), value in rows.items():
+        assert evaluation[split][target].per_query[metric][topic_id] == value
+    run = evaluation["test"]["sw"].run
+    with gzip.open(tmp_path / "run.sw.trec.gz", "rt") as stream:
+        lines = [line.split() for line in stream]
+    assert len(lines) == len(run) * NUM_DOCUMENTS
+    for topic_id, _, doc_id, _, value, _ in lines:
+        assert float(value) == run[topic_id][doc_id]
+
+
+def test_a_later_target_or_metric_is_put_beside_what_is_there(
+    prepared: Prepared, encoder: TokenEncoder, tmp_path: Path
+) -> None:
+    assert read_per_query(tmp_path) == []
+    sw, so = folders(prepared, "sw"), folders(prepared, "so")
+    write_evaluation(tmp_path, Evaluator(sw, ["AP"]).evaluate(encoder, ("eval", "test")))
+    first = read_json(tmp_path / "scores.json")
+    for _ in range(2):  # the second time nothing is new
+        write_evaluation(tmp_path, Evaluator(so, ["AP", "RR"]).evaluate(encoder, ("eval", "test")))
+        both = read_json(tmp_path / "scores.json")
+        assert both["test"]["AP"]["sw"] == first["test"]["AP"]["sw"]
+        assert (set(both["test"]["AP"]), set(both["test"]["RR"])) == ({"sw", "so"}, {"so"})
+        rows = [(row["split"], row["target"], row["metric"], row["topic_id"]) for row in read_per_query(tmp_path)]
+        assert len(rows) == len(set(rows)) == NUM_TOPICS + 2 * NUM_TOPICS
+    names = {path.name for path in tmp_path.iterdir()}
+    assert names == {"scores.json", "per_query.parquet", "run.sw.trec.gz", "run.so.trec.gz"}
