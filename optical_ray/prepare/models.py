@@ -126,6 +126,7 @@ def _train(context: Context, job: EncoderJob, encoder: TokenEncoder) -> Rows:
         steps=training.steps,
         clip=training.clip,
     )
+    torch.manual_seed(training.seed)  # of dropout
     restored = context.restore()
     rows = load_state(restored, state) if restored is not None else []
     state.forward.train()

@@ -1,0 +1,174 @@
+"""What trials share is made once, is what it says it is, and gives trials their keys."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from optical_ray.config.experiment import Experiment
+from optical_ray.config.load import with_params
+from optical_ray.encoders.checkpoint import Checkpoint
+from optical_ray.evaluate import Evaluator, means
+from optical_ray.prepare.study import Prepared, prepare_models
+from optical_ray.prepare.text import prepare_text
+from optical_ray.storage import read_json, read_jsonl
+from optical_ray.training.batches import TeacherEmbeddings
+from optical_ray.training.context import LocalContext
+from tests import tiny_study
+from tests.tiny_study import NUM_PAIRS, SOURCES, TARGETS
+
+Make = Callable[..., Experiment]
+
+
+def test_the_teacher_was_trained(experiment: Experiment, prepared: Prepared) -> None:
+    rows = list(read_jsonl(prepared.teacher / "metrics.jsonl"))
+    assert [row["step"] for row in rows] == list(range(1, 9))
+    start = experiment.trial.teacher.build(Checkpoint.open(prepared.teacher).tokenizer()).state_dict()
+    end = Checkpoint.open(prepared.teacher).load().state_dict()
+    assert any(not torch.equal(start[name], end[name]) for name in end)
+
+
+def test_embeddings_are_what_the_teacher_says_of_each_sentence(
+    experiment: Experiment, prepared: Prepared, tmp_path: Path
+) -> None:
+    assert prepared.embeddings is not None
+    checkpoint = Checkpoint.open(prepared.teacher)
+    teacher, tokenizer = checkpoint.load(), checkpoint.tokenizer()
+    root = Path(experiment.data.bitext["made"].root or "")  # type: ignore[attr-defined]
+    sentences = [line.split("\t")[0] for line in (root / "de.tsv").read_text().splitlines()]
+    hashes = np.load(prepared.tokens["de"][0] / "pivot_hash.npy")
+    assert len(hashes) == len(sentences) == NUM_PAIRS
+    cloud = TeacherEmbeddings(prepared.embeddings).cloud(list(hashes))
+    for sentence, vectors, mask in zip(sentences, cloud.vectors, cloud.mask, strict=True):
+        with torch.no_grad():
+            alone = teacher(torch.tensor(tokenizer.encode([sentence], "query", 32).ids))
+        expected = alone.vectors[0][alone.mask[0]]
+        assert vectors[mask].shape == expected.shape
+        assert torch.allclose(vectors[mask], expected, atol=1e-3)  # half precision
+    assert not [path for path in prepared.embeddings.iterdir() if path.name.startswith("part")]
+
+
+def test_the_undistilled_student_is_scored(experiment: Experiment, prepared: Prepared) -> None:
+    folder = prepared.teacher.parents[1] / experiment.name / "baselines" / "undistilled"
+    student = Checkpoint.open(prepared.init).load()
+    evaluator = Evaluator(prepared.collections, experiment.evaluation.metrics)
+    assert read_json(folder / "scores.json") == means(evaluator.evaluate(student, ("eval", "test")))
+    assert read_json(folder / "baseline.json")["state"] == "COMPLETE"
+
+
+def fitted(experiment: Experiment, storage: Path) -> tuple[Prepared, list[str]]:
+    """Prepared once more, and the names of what workers were asked to do."""
+    names: list[str] = []
+
+    def fit(loop: Any, job: Any, name: str) -> None:
+        names.append(name)
+        loop(LocalContext(storage / "local" / name, torch.device("cpu")), job)
+
+    folder = storage / experiment.name
+    folder.mkdir(parents=True, exist_ok=True)
+    text = prepare_text(experiment, storage, lambda stage: None)
+    return prepare_models(experiment, folder, text, fit, lambda stage: None), names
+
+
+def test_a_second_time_no_worker_is_asked(make: Make, tmp_path: Path) -> None:
+    experiment = make()
+    first, asked = fitted(experiment, tmp_path)
+    assert len(asked) == 1
+    second, asked = fitted(experiment, tmp_path)
+    assert asked == []
+    assert first == second
+
+
+def test_a_target_that_comes_later_is_scored_and_nothing_is_trained_again(make: Make, tmp_path: Path) -> None:
+    first, _ = fitted(make({"evaluation.targets": ["sw"]}), tmp_path)
+    weights = (first.teacher / "model.safetensors").stat().st_mtime_ns
+    second, asked = fitted(make({"evaluation.targets": ["sw", "so"]}), tmp_path)
+    assert len(asked) == 1
+    assert (second.teacher, second.embeddings) == (first.teacher, first.embeddings)
+    assert (second.teacher / "model.safetensors").stat().st_mtime_ns == weights
+    scores = read_json(tmp_path / "tiny" / "baselines" / "undistilled" / "scores.json")
+    assert set(scores["test"]["AP"]) == set(TARGETS)
+
+
+def test_two_storages_have_the_same_teacher(make: Make, tmp_path: Path, prepared: Prepared) -> None:
+    other = tiny_study.prepare(make(), tmp_path / "other")
+    one, two = (load_file(folder / "model.safetensors") for folder in (prepared.teacher, other.teacher))
+    assert prepared.teacher.name == other.teacher.name
+    assert all(torch.equal(one[name], two[name]) for name in one)
+
+
+def test_a_teacher_with_dropout_is_the_same_again(make: Make, tmp_path: Path) -> None:
+    weights = []
+    for name in ("one", "two"):
+        experiment = make({"trial.teacher.dropout": 0.3})
+        torch.manual_seed(len(weights))  # other processes begin with other random numbers
+        prepared = tiny_study.prepare(experiment, tmp_path / name)
+        weights.append(load_file(prepared.teacher / "model.safetensors"))
+    assert all(torch.equal(weights[0][name], weights[1][name]) for name in weights[0])
+
+
+def test_a_teacher_that_breaks_leaves_none(make: Make, tmp_path: Path) -> None:
+    with pytest.raises(FloatingPointError):
+        tiny_study.prepare(make({"trial.teacher_training.learning_rate": 1e30}), tmp_path)
+    assert not list((tmp_path / "cache").glob("encoder-*/manifest.json"))
+
+
+# ---- keys
+
+
+def key(experiment: Experiment, prepared: Prepared, seed: int = 7, **params: Any) -> str:
+    return prepared.key(with_params(experiment, {"data.source_languages": "de", **params}), seed)
+
+
+def test_a_key_says_what_can_change_a_number(make: Make, prepared: Prepared) -> None:
+    experiment = make()
+    own = key(experiment, prepared)
+    assert len(own) == 12
+    others = [
+        key(experiment, prepared, seed=8),
+        key(experiment, prepared, **{"data.source_languages": "hi"}),
+        key(experiment, prepared, **{"loss.sinkhorn.epsilon": 0.2}),
+        key(make({"trial.optimizer.steps": 9}), prepared),
+        key(make({"trial.anchor": {"weight": 0.25}}), prepared),
+        key(make({"trial.student": {"freeze_embeddings": True}}), prepared),
+        *(key(experiment, replace(prepared, digests={**prepared.digests, part: "x"})) for part in prepared.digests),
+    ]
+    assert len({own, *others}) == 1 + len(others)
+
+
+def test_a_key_says_nothing_else(make: Make, prepared: Prepared, tmp_path: Path) -> None:
+    own = key(make(), prepared)
+    for settings in (
+        {"evaluation.targets": ["sw"]},
+        {"evaluation.metrics": ["AP"]},
+        {"evaluation.every": 2},
+        {"compute.num_workers": 2},
+        {"name": "other"},
+        {"search.num_trials": 5},
+    ):
+        assert key(make(settings), prepared) == own, settings
+    elsewhere = replace(prepared, teacher=tmp_path, init=tmp_path, embeddings=None, tokens={}, collections=())
+    assert key(make(), elsewhere) == own
+
+
+def test_keys_of_these_digests_never_change(make: Make, prepared: Prepared) -> None:
+    digests = {"teacher": "encoder-t", "init": "encoder-i", "bitext": {"made": "b"}}
+    pinned = replace(prepared, digests=digests, leaks=dict.fromkeys(SOURCES, ()))
+    assert key(make(), pinned) == "2afe0390ae68"
+
+
+def test_a_job_is_the_trial_and_where_its_data_lies(experiment: Experiment, prepared: Prepared, tmp_path: Path) -> None:
+    trial = with_params(experiment, {"data.source_languages": "hi+mr"})
+    job = prepared.job(experiment, trial, 7, tmp_path, 4)
+    assert set(job.tokens) == {"hi", "mr"}
+    assert job.key == prepared.key(trial, 7)
+    assert (job.every, job.checkpoint_every, job.logged_step) == (4, 2, 4)
+    assert job.objective == "AP/mean"
+    assert job.scoring.collections == prepared.collections
