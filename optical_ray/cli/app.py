@@ -26,6 +26,7 @@ UsageError: Any = typer.BadParameter.__base__
 
 Spec = Annotated[Path, typer.Argument(metavar="SPEC", help="The study's YAML.", show_default=False)]
 StudyDir = Annotated[Path, typer.Argument(metavar="STUDY_DIR", help="A study's folder.", show_default=False)]
+TrialKey = Annotated[str, typer.Argument(metavar="TRIAL_KEY", help="A trial's key.", show_default=False)]
 Storage = Annotated[str, typer.Option(help="Folder that holds studies and the cache; all nodes share it.")]
 Settings = Annotated[
     list[str] | None, typer.Option("--set", metavar="A.B=VALUE", help="Change the spec: dotted path and YAML value.")
@@ -93,6 +94,19 @@ def evaluate(
 
 
 @app.command()
+def export(
+    study_dir: StudyDir,
+    trial_key: TrialKey,
+    dest: Annotated[Path, typer.Argument(metavar="DEST", help="A new folder.", show_default=False)],
+    layout: Annotated[str, typer.Option("--format", help="pylate, colbert (Stanford, PLAID-X) or hf.")] = "pylate",
+) -> None:
+    """Write a trial's student as a model folder with a card, for PyLate, ColBERT or transformers."""
+    from optical_ray.cli.exporting import export_student
+
+    export_student(study_dir, trial_key, dest, layout)
+
+
+@app.command()
 def ui(study_dir: StudyDir, port: Annotated[int, typer.Option(help="On this machine only.")] = 5000) -> None:
     """Open the study in the MLflow UI, on loopback."""
     from optical_ray.cli.reading import open_ui
@@ -110,7 +124,9 @@ def main() -> None:
         _fail(str(error), BAD_INPUT)
     except LeaseHeld as error:
         _fail(str(error), LEASE_HELD)
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, typer.Abort):
+        code = INTERRUPTED
+    if code == INTERRUPTED:  # some versions of the parser return it, others raise
         _fail("interrupted; what was done is saved: run the same command again to go on", INTERRUPTED)
     sys.exit(code if isinstance(code, int) else DONE)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import tokenizers
@@ -29,21 +30,21 @@ SIZE = {
 }
 
 
-def write_xlmr(folder: Path, dtype: torch.dtype = torch.float32) -> Path:
+def write_xlmr(folder: Path, dtype: torch.dtype = torch.float32, texts: Sequence[str] = TEXTS) -> Path:
     backend = tokenizers.Tokenizer(Unigram())
     backend.pre_tokenizer = Metaspace()
     specials = ["<s>", "<pad>", "</s>", "<unk>", "<mask>"]
     trainer = UnigramTrainer(vocab_size=150, special_tokens=specials, unk_token="<unk>", show_progress=False)
-    backend.train_from_iterator(TEXTS, trainer)
+    backend.train_from_iterator(texts, trainer)
     config = XLMRobertaConfig(vocab_size=backend.get_vocab_size(), type_vocab_size=1, pad_token_id=1, **SIZE)
     return _write(folder, backend, XLMRobertaModel(config), dtype)
 
 
-def write_bert(folder: Path, dtype: torch.dtype = torch.float32) -> Path:
+def write_bert(folder: Path, dtype: torch.dtype = torch.float32, texts: Sequence[str] = TEXTS) -> Path:
     backend = tokenizers.Tokenizer(WordPiece(unk_token="[UNK]"))
     backend.pre_tokenizer = Whitespace()
     specials = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
-    backend.train_from_iterator(TEXTS, WordPieceTrainer(vocab_size=150, special_tokens=specials, show_progress=False))
+    backend.train_from_iterator(texts, WordPieceTrainer(vocab_size=150, special_tokens=specials, show_progress=False))
     config = BertConfig(vocab_size=backend.get_vocab_size(), pad_token_id=0, **SIZE)
     return _write(folder, backend, BertModel(config), dtype)
 

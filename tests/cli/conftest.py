@@ -1,0 +1,43 @@
+"""A finished study of one trial, with weights, made without Ray."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from optical_ray.encoders.checkpoint import save
+from optical_ray.ledger import Ledger, TrialState
+from optical_ray.storage import write_json
+from tests.export.students import student_of
+
+KEY = "0123456789ab"
+
+
+@pytest.fixture
+def study(tmp_path: Path) -> Path:
+    folder = tmp_path / "study"
+    folder.mkdir()
+    content = {
+        "version": 1,
+        "name": "small",
+        "targets": ["sw", "so"],
+        "experiment": {"compute": {"keep": "best"}, "trial": {}},
+        "licences": {"bitext made": "CC0-1.0"},
+        "digests": {"teacher": "encoder-1", "init": "encoder-1", "bitext": {"made": "ab12"}},
+        "versions": {"torch": "2"},
+    }
+    write_json(folder / "study.json", content)
+    ledger = Ledger.open(folder)
+    for number, key in enumerate((KEY, "ffff00001111")):
+        ledger.create(
+            key, params={"data.source_languages": "de"}, seed=number, config={"loss": {"kind": "optimal_transport"}},
+            source_languages=("de",), steps=2,
+        )  # fmt: skip
+    ledger.start(KEY, resumed_from=0)
+    student = student_of(tmp_path, "xlmr", "pieces")
+    save(ledger.trial_folder(KEY) / "student", student.encoder, student.tokenizer, query_length=16, document_length=24)
+    scores = {split: {"AP": {"sw": 0.25, "so": 0.5}} for split in ("eval", "test")}
+    write_json(ledger.trial_folder(KEY) / "scores.json", scores)
+    ledger.finish(KEY, TrialState.COMPLETE)
+    return folder

@@ -1,0 +1,21 @@
+"""Students to export: of XLM-R's kind and of BERT's, by every convention, with weights that tell pieces apart."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from optical_ray.export.interface import Student
+from tests.export.students import CONVENTIONS, KINDS, student_of
+
+
+@pytest.fixture(params=[f"{kind}-{name}" for kind in KINDS for name in CONVENTIONS])
+def student(request: pytest.FixtureRequest, tmp_path: Path) -> Student:
+    kind, _, name = request.param.partition("-")
+    return student_of(tmp_path, kind, name)
+
+
+@pytest.fixture
+def plain(tmp_path: Path) -> Student:
+    return student_of(tmp_path, "xlmr", "pieces")

@@ -1,0 +1,88 @@
+"""Students and texts for the tests of the export room, and how this program scores them."""
+
+from __future__ import annotations
+
+import random
+import string
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from optical_ray.encoders.conventions import Conventions
+from optical_ray.encoders.pretrained import PretrainedEncoder
+from optical_ray.encoders.token_encoder import TokenEncoder
+from optical_ray.encoders.tokenizer import Encoded
+from optical_ray.export.interface import Student
+from optical_ray.retrieval.embeddings import TokenEmbeddings
+from optical_ray.retrieval.late_interaction import maxsim
+from optical_ray.training.batches import pad_ids
+from tests.encoders.checkpoints import TEXTS, write_bert, write_xlmr
+
+KINDS = {"xlmr": write_xlmr, "bert": write_bert}
+CONVENTIONS: dict[str, dict[str, Any]] = {
+    "pieces": {},
+    "unprojected": {"dim": None},
+    "punctuation": {"skip_punctuation": True},
+    "all": {"support": "all", "skip_punctuation": True},
+    "stanford": {"support": "all", "skip_punctuation": True, "query_expansion": True},
+}
+
+
+def student_of(folder: Path, kind: str, conventions: str) -> Student:
+    settings = {"dim": 8, "query_length": 16, "document_length": 24, **CONVENTIONS[conventions]}
+    checkpoint = KINDS[kind](folder / kind, texts=[*TEXTS, " ".join(string.punctuation)])
+    config = PretrainedEncoder(checkpoint=str(checkpoint), **settings)
+    tokenizer = config.tokenizer()
+    assert tokenizer is not None
+    return Student(config.build(tokenizer).eval(), tokenizer, config.query_length, config.document_length)
+
+
+def texts(num_queries: int = 8, num_documents: int = 200) -> dict[str, list[str]]:
+    """Words of the vocabulary's own text, with punctuation, shorter and longer than the limits."""
+    generator = random.Random(3)
+    words = " ".join(TEXTS).split()
+
+    def sentence(longest: int) -> str:
+        chosen = generator.choices(words, k=generator.randint(1, longest))
+        return " ".join(word + generator.choice(["", "", ",", ".", " -"]) for word in chosen)
+
+    return {
+        "queries": [sentence(6) for _ in range(num_queries)],
+        "documents": [sentence(30) for _ in range(num_documents)],
+    }
+
+
+def reading_as(student: Student, conventions: Conventions) -> Student:
+    """The same weights under other conventions."""
+    encoder = student.encoder
+    assert encoder.projection is None or isinstance(encoder.projection, torch.nn.Linear)
+    other = TokenEncoder.of(encoder.backbone, encoder.projection, student.tokenizer, conventions).eval()
+    return Student(other, student.tokenizer, student.query_length, student.document_length)
+
+
+@torch.inference_mode()
+def clouds(student: Student, sides: dict[str, list[str]]) -> tuple[TokenEmbeddings, TokenEmbeddings]:
+    """Queries and documents as this program reads them."""
+    tokenizer = student.tokenizer
+    queries = tokenizer.encode_queries(sides["queries"], student.query_length)
+    documents = tokenizer.encode(sides["documents"], "document", student.document_length)
+
+    def cloud(encoded: Encoded) -> TokenEmbeddings:
+        result: TokenEmbeddings = student.encoder(pad_ids([np.array(row) for row in encoded.ids], tokenizer.pad))
+        return result
+
+    return cloud(queries), cloud(documents)
+
+
+def kept(cloud: TokenEmbeddings) -> list[NDArray[np.float32]]:
+    """The vectors that count, text by text."""
+    return [vectors[mask].numpy() for vectors, mask in zip(cloud.vectors, cloud.mask, strict=True)]
+
+
+def scores(student: Student, sides: dict[str, list[str]]) -> NDArray[np.float32]:
+    """MaxSim of every query and document, (Q, K)."""
+    found: NDArray[np.float32] = maxsim(*clouds(student, sides)).numpy()
+    return found

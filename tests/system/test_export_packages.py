@@ -1,0 +1,166 @@
+"""Exported folders in the real packages, each in a virtual environment of its own.
+
+They take minutes and gigabytes to install, so this runs only where OPTICAL_EXPORT_VENVS names a folder for them:
+
+    OPTICAL_EXPORT_VENVS=~/.cache/optical-venvs pytest tests/system/test_export_packages.py
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from optical_ray.encoders.conventions import Conventions
+from optical_ray.export.interface import Format, Student
+from optical_ray.registry import members
+from tests.export.students import CONVENTIONS, KINDS, clouds, kept, reading_as, scores, student_of, texts
+
+pytestmark = pytest.mark.slow
+
+FOLDER = os.environ.get("OPTICAL_EXPORT_VENVS")
+TORCH = "torch>=2.10,<2.14"
+INSTALLS = {
+    "pylate": [  # 1.6.0 asks for a fast-plaid of one exact torch, which encoding does not need
+        ["pylate==1.1.2", TORCH],
+        ["--no-deps", "pylate==1.6.0", "sentence-transformers==5.3.0"],
+    ],
+    "sentence_transformers": [["sentence-transformers>=6,<7", TORCH]],
+    "colbert": [["colbert-ai==0.2.22", "transformers>=4.45,<5", TORCH]],
+}
+FORMATS = members("optical_ray.export", Format)  # type: ignore[type-abstract]
+PROBES = Path(__file__).parent / "export_probes"
+LOADS = [("pylate", "pylate"), ("hf", "sentence_transformers"), ("pylate", "sentence_transformers")]
+STUDENTS = [(kind, name) for kind in KINDS for name in CONVENTIONS]
+
+
+@pytest.fixture(scope="session")
+def pythons() -> dict[str, Path | str]:
+    """Interpreter of each package, or why there is none."""
+    if FOLDER is None:
+        pytest.skip("OPTICAL_EXPORT_VENVS is not set: name a folder for the packages' environments (minutes, 6 GB)")
+    return {package: _environment(Path(FOLDER).expanduser() / package, package) for package in INSTALLS}
+
+
+def _environment(folder: Path, package: str) -> Path | str:
+    python, done = folder / "bin" / "python", folder / "installed"
+    if done.is_file():
+        return python
+    subprocess.run([sys.executable, "-m", "venv", str(folder)], check=True)
+    for arguments in INSTALLS[package]:
+        command = [str(python), "-m", "pip", "install", "--quiet", *arguments]
+        result = subprocess.run(command, capture_output=True, text=True, check=False)
+        if result.returncode:
+            return f"{package} does not install: {result.stderr.strip().splitlines()[-1]}"
+    done.touch()
+    return python
+
+
+Students = dict[tuple[str, str], Student]
+Found = dict[str, NDArray[np.float32]]
+
+
+@pytest.fixture(scope="session")
+def students(tmp_path_factory: pytest.TempPathFactory) -> Students:
+    folder = tmp_path_factory.mktemp("students")
+    return {(kind, name): student_of(folder / name, kind, name) for kind, name in STUDENTS}
+
+
+@pytest.fixture(scope="session")
+def found(
+    students: Students, pythons: dict[str, Path | str], tmp_path_factory: pytest.TempPathFactory
+) -> Callable[..., Found]:
+    """What ``package`` makes of the texts with a student in ``layout``; each package is started once a layout."""
+    results: dict[tuple[str, str], dict[tuple[str, str], Path]] = {}
+
+    def run(layout: str, package: str) -> dict[tuple[str, str], Path]:
+        folder = tmp_path_factory.mktemp(f"{layout}-{package}")
+        sides = folder / "texts.json"
+        sides.write_text(json.dumps(texts(), ensure_ascii=False), encoding="utf-8")
+        outs, arguments = {}, []
+        for name, student in students.items():
+            place = folder / "-".join(name)
+            place.mkdir()
+            FORMATS[layout]().write(student, place)
+            outs[name] = place.with_suffix(".npz")
+            arguments += [str(place), str(outs[name])]
+        environment = {**os.environ, "HF_HUB_OFFLINE": "1", "CUDA_VISIBLE_DEVICES": ""}
+        command = [str(pythons[package]), "-P", str(PROBES / f"{package}.py"), str(sides), *arguments]
+        result = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
+        assert result.returncode == 0, result.stderr[-3000:]
+        return outs
+
+    def one(layout: str, package: str, kind: str, conventions: str) -> Found:
+        if isinstance(pythons[package], str):
+            pytest.skip(str(pythons[package]))
+        if (layout, package) not in results:
+            results[layout, package] = run(layout, package)
+        with np.load(results[layout, package][kind, conventions]) as arrays:
+            return dict(arrays)
+
+    return one
+
+
+def split(found: Found, side: str) -> list[NDArray[np.float32]]:
+    return np.split(found[side], np.cumsum(found[f"{side}_lengths"])[:-1])
+
+
+def assert_same_vectors(found: list[NDArray[np.float32]], expected: list[NDArray[np.float32]]) -> None:
+    assert [len(some) for some in found] == [len(some) for some in expected]
+    largest = max(float(np.abs(one - other).max()) for one, other in zip(found, expected, strict=True))
+    assert largest <= 1e-5, largest
+
+
+def assert_same_ranking(found: NDArray[np.float32], expected: NDArray[np.float32]) -> None:
+    """Equal up to documents whose scores do not differ by more than the two differ themselves."""
+    assert np.abs(found - expected).max() <= 1e-4
+    for theirs, ours in zip(found, expected, strict=True):
+        order = np.argsort(-theirs, kind="stable")
+        assert (np.diff(ours[order]) <= 1e-4).all()
+
+
+def plain_scores(found: Found) -> NDArray[np.float32]:
+    """MaxSim of the vectors that a package kept."""
+    queries, documents = split(found, "queries"), split(found, "documents")
+    return np.array([[(q @ d.T).max(axis=1).sum() for d in documents] for q in queries])
+
+
+@pytest.mark.parametrize(("kind", "conventions"), STUDENTS)
+@pytest.mark.parametrize(("layout", "package"), LOADS)
+def test_a_package_reads_and_ranks_as_we_do(
+    students: Students, found: Callable[..., Found], layout: str, package: str, kind: str, conventions: str
+) -> None:
+    student = students[kind, conventions]
+    theirs = found(layout, package, kind, conventions)
+    if layout == "pylate" and student.encoder.conventions.support == "pieces":
+        assert FORMATS[layout]().differences(student)
+        counted = reading_as(student, Conventions(support="all"))  # what its queries count; its documents are ours
+        queries, documents = clouds(counted, texts())[0], clouds(student, texts())[1]
+        assert_same_vectors(split(theirs, "queries"), kept(queries))
+        assert_same_vectors(split(theirs, "documents"), kept(documents))
+        return
+    assert not FORMATS[layout]().differences(student)
+    for side, cloud in zip(("queries", "documents"), clouds(student, texts()), strict=True):
+        assert_same_vectors(split(theirs, side), kept(cloud))
+    assert_same_ranking(theirs.get("scores", plain_scores(theirs)), scores(student, texts()))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_stanford_reads_and_ranks_as_we_do_by_its_conventions(
+    students: Students, found: Callable[..., Found], kind: str
+) -> None:
+    student = students[kind, "stanford"]
+    theirs = found("colbert", "colbert", kind, "stanford")
+    queries, documents = clouds(student, texts())
+    assert_same_vectors(split(theirs, "queries"), kept(queries))
+    if FORMATS["colbert"]().differences(student):  # its own list of punctuation pieces
+        return
+    assert_same_vectors(split(theirs, "documents"), kept(documents))
+    assert_same_ranking(plain_scores(theirs), scores(student, texts()))
