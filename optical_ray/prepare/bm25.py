@@ -15,7 +15,7 @@ def bm25(collection: Collection, texts: Mapping[str, str], config: Bm25, depth: 
     Words are runs of two or more word characters in lower case; English ones without the usual stop words. Scores are
     Lucene's, with ``config.k1`` and ``config.b``. Raises ``InputError`` where bm25s is not installed.
     """
-    bm25s = _package()
+    bm25s = require_bm25s()
     words: dict[str, Any] = {"stopwords": "en" if config.language == "en" else None, "show_progress": False}
     index = bm25s.BM25(method="lucene", k1=config.k1, b=config.b)
     index.index(bm25s.tokenize([document.text for document in collection.documents], **words), show_progress=False)
@@ -33,7 +33,8 @@ def bm25(collection: Collection, texts: Mapping[str, str], config: Bm25, depth: 
     }
 
 
-def _package() -> Any:
+def require_bm25s() -> Any:
+    """The package; raises ``InputError`` where it is not installed."""
     try:
         import bm25s
     except ImportError as error:

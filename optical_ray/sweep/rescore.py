@@ -20,9 +20,9 @@ from optical_ray.training.loop import ScoringJob
 
 @dataclass(frozen=True)
 class RescoringJob:
-    """Trial folders whose students are to be scored."""
+    """Encoders to be scored: the folder of each, and where its scores go."""
 
-    folders: tuple[Path, ...]
+    encoders: tuple[tuple[Path, Path], ...]
     scoring: ScoringJob
     teacher: Path
 
@@ -37,7 +37,8 @@ def rescore(experiment: Experiment, prepared: Prepared, ledger: Ledger) -> tuple
     ]
     kept = tuple(folder for folder in lacking if (folder / "student" / "encoder.json").is_file())
     if kept:
-        job = RescoringJob(kept, prepared.scoring(experiment), prepared.teacher)
+        encoders = tuple((folder / "student", folder) for folder in kept)
+        job = RescoringJob(encoders, prepared.scoring(experiment), prepared.teacher)
         train = ledger.folder / "train"
         fit(score_students, job, name="rescore", folder=train, workers=workers_of(experiment.compute))
         shutil.rmtree(train / "rescore", ignore_errors=True)
@@ -45,10 +46,10 @@ def rescore(experiment: Experiment, prepared: Prepared, ledger: Ledger) -> tuple
 
 
 def score_students(context: Context, job: RescoringJob) -> None:
-    """Score each student of ``job`` on both splits."""
+    """Score each encoder of ``job`` on both splits."""
     evaluator = Evaluator(job.scoring.collections, job.scoring.metrics, job.scoring.documents, job.teacher)
-    for folder in job.folders:
-        student = Checkpoint.open(folder / "student").load().to(context.device)
+    for checkpoint, folder in job.encoders:
+        student = Checkpoint.open(checkpoint).load().to(context.device)
         evaluation = evaluator.evaluate(student, SPLITS, context.rank, context.num_workers)
         if context.leads:
             write_evaluation(folder, evaluation)

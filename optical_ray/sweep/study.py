@@ -21,10 +21,12 @@ from optical_ray.config.key import canonical
 from optical_ray.config.space import Params
 from optical_ray.lease import Lease
 from optical_ray.ledger import VERSION, Ledger, TrialState
+from optical_ray.prepare.baselines import check_baselines, score_runs
 from optical_ray.prepare.study import Prepared, prepare_models
 from optical_ray.prepare.text import Text, prepare_text
 from optical_ray.storage import read_json, write_json
 from optical_ray.summary import best_of
+from optical_ray.sweep.baselines import add_baselines
 from optical_ray.sweep.cluster import DRIVER_CPUS, Capacity, cluster, is_local, local_capacity, workers_of
 from optical_ray.sweep.proposals import Proposals, first_ones, identity, num_configurations
 from optical_ray.sweep.rescore import rescore
@@ -101,11 +103,13 @@ def run_study(
         ledger = progress.ledger = Ledger.open(folder)
         progress.total, progress.at_once = num_configurations(experiment) * len(experiment.seeds), at_once
         with _followed(trackers(folder)):
+            score_runs(experiment, text, folder)
             prepared = _models(experiment, folder, text, progress)
             progress.say("distilling")
             _sweep(experiment, prepared, ledger, at_once)
             progress.say("scoring what is new")
             rescore(experiment, prepared, ledger)
+            add_baselines(experiment, text, prepared, folder, progress.say)
             _keep(experiment, ledger)
             progress.say("reporting")
             at_end(folder)
@@ -129,6 +133,7 @@ def _open_study(
     if capacity is not None:
         capacity.at_once(experiment.compute, num_configurations(experiment))
     text = prepare_text(experiment, storage, progress.say)
+    check_baselines(experiment, text)
     progress.data = text.report
     folder.mkdir(parents=True, exist_ok=True)
     with Lease(folder):

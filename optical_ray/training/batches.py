@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from copy import copy
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import torch
@@ -15,6 +16,7 @@ from torch import Tensor
 
 from optical_ray.data.matched import matched_places
 from optical_ray.data.mixture import Mixture
+from optical_ray.data.permutation import permute
 from optical_ray.data.ragged import Ragged
 from optical_ray.retrieval.embeddings import TokenEmbeddings
 
@@ -192,6 +194,13 @@ def stack_cloud(rows: Sequence[NDArray[np.generic]]) -> TokenEmbeddings:
     return TokenEmbeddings(torch.from_numpy(vectors), torch.from_numpy(mask))
 
 
+Control = Literal["en", "shuffled"]
+"""``en``: the pivot stands on both sides of a pair; ``shuffled``: each pivot has the translation of another."""
+
+SHUFFLE_SEED = 1
+"""Of the permutation of the translations; one for all, so that replicates shuffle alike."""
+
+
 @dataclass(frozen=True)
 class PairStream:
     """The batches of one trial; ``batch(step, rank, world)`` is a pure function of its arguments."""
@@ -201,6 +210,7 @@ class PairStream:
     embeddings: TeacherEmbeddings | None
     pad: int
     teacher_pad: int
+    control: Control | None = None
 
     def batch(self, step: int, rank: int, num_workers: int) -> PairBatch:
         """The part of batch ``step`` that worker ``rank`` of ``num_workers`` reads."""
@@ -216,7 +226,14 @@ class PairStream:
             else self.embeddings.cloud([table.pivot_hash(index) for table, index in mine])
         )
         return PairBatch(
-            foreign=pad_ids([table.ids("foreign", index) for table, index in mine], self.pad),
+            foreign=pad_ids([self._foreign(table, index) for table, index in mine], self.pad),
             pivot=pad_ids([table.ids("pivot", index) for table, index in mine], self.pad),
             teacher=teacher,
         )
+
+    def _foreign(self, table: BitextTokens, row: int) -> NDArray[np.generic]:
+        if self.control == "en":
+            return table.ids("pivot", row)
+        if self.control == "shuffled":
+            row = int(permute(np.array([row], dtype=np.int64), len(table), SHUFFLE_SEED)[0])
+        return table.ids("foreign", row)

@@ -15,7 +15,7 @@ from optical_ray.data.mixture import Mixture
 from optical_ray.encoders.checkpoint import Checkpoint, save
 from optical_ray.encoders.token_encoder import TokenEncoder
 from optical_ray.evaluate import Evaluation, Evaluator, means, write_evaluation
-from optical_ray.training.batches import PairStream, TeacherEmbeddings
+from optical_ray.training.batches import Control, PairStream, TeacherEmbeddings
 from optical_ray.training.checkpoint import load_state, save_state
 from optical_ray.training.context import Context, Rows
 from optical_ray.training.mixing import mixture_of, tables_of
@@ -62,6 +62,7 @@ class DistillationJob:
     logged_step: int = 0
     keep_weights: bool = True
     leaks: dict[str, tuple[Path, ...]] = field(default_factory=dict)
+    control: Control | None = None
 
 
 def distil(context: Context, job: DistillationJob) -> None:
@@ -113,7 +114,7 @@ def _stream(job: DistillationJob, trial: TrialConfig, pad: int) -> PairStream:
     embeddings = None if job.embeddings is None else TeacherEmbeddings(job.embeddings)
     teacher_pad = Checkpoint.open(job.teacher).tokenizer().pad
     mixture: Mixture = mixture_of(trial, {name: table.lengths() for name, table in languages.items()}, job.seed)
-    return PairStream(mixture, languages, embeddings, pad, teacher_pad)
+    return PairStream(mixture, languages, embeddings, pad, teacher_pad, job.control)
 
 
 def _state(context: Context, job: DistillationJob, trial: TrialConfig, student: TokenEncoder) -> TrainState:

@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from optical_ray.data.mixture import Mixture, MixtureConfig
 from optical_ray.data.ragged import RaggedWriter
-from optical_ray.training.batches import BitextTokens, matched
+from optical_ray.training.batches import BitextTokens, Control, PairStream, matched
 from optical_ray.types import InputError
 
 
@@ -62,3 +63,18 @@ def test_the_same_id_in_two_datasets_is_no_match(tmp_path: Path) -> None:
     assert len(crossed["de"]) == 4
     with pytest.raises(InputError, match="share no sentence"):
         matched({"de": crossed["de"], "hi": BitextTokens([write(tmp_path / "x", [7], [])[0]])})
+
+
+@pytest.mark.parametrize("control", [None, "en", "shuffled"])
+def test_controls_change_the_foreign_side_alone(tmp_path: Path, control: Control | None) -> None:
+    table = BitextTokens([write(tmp_path, list(range(1, 41)), [3])[0]])
+    mixture = Mixture({"sw": len(table)}, MixtureConfig(batch_size=40, window=1), subsample_seed=0, order_seed=0)
+    batch = PairStream(mixture, {"sw": table}, None, 0, 0, control).batch(0, 0, 1)
+    pivot, foreign = batch.pivot[:, 0], batch.foreign
+    assert sorted(pivot.tolist()) == list(range(1, 41))
+    assert foreign.shape[1] == (1 if control == "en" else 2)  # the pivot has one piece, a translation two
+    if control == "shuffled":
+        assert sorted(foreign[:, 0].tolist()) == sorted(pivot.tolist())
+        assert (foreign[:, 0] == pivot).sum() < 5
+    else:
+        assert (foreign[:, 0] == pivot).all()

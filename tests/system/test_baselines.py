@@ -1,0 +1,50 @@
+"""Controls and the teacher on English topics, made by workers: once, resumed, scored anew where something is new."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from optical_ray.config.load import from_dict
+from optical_ray.ledger import Ledger
+from optical_ray.storage import read_json
+from optical_ray.sweep.study import Progress, run_study
+from tests.prepare.test_baselines import english_topics
+from tests.tiny_study import SOURCES, spec, write_data
+
+pytestmark = [pytest.mark.ray, pytest.mark.slow]
+
+
+def launch(raw: dict[str, Any], storage: Path) -> Ledger:
+    return run_study(from_dict(raw), storage, address="local", progress=Progress())
+
+
+def test_controls_and_teacher_are_rows_that_are_made_once(ray_cluster: None, tmp_path: Path) -> None:
+    data = write_data(tmp_path / "data")
+    raw = spec(data, space={}, search={"num_trials": 1})
+    raw["baselines"] = {
+        "en": None,
+        "shuffled": {"params": {"data.source_languages": SOURCES[1]}},
+        "teacher_english": {"topics": english_topics(data)},
+    }
+    ledger = launch(raw, tmp_path)
+    names = ["undistilled", "en", "shuffled", "teacher_english"]
+    assert list(ledger.baselines()) == names
+    folder = ledger.folder / "baselines"
+    for name in names:
+        scores = ledger.baselines()[name]
+        assert set(scores["test"]["AP"]) == {"so", "sw"}
+        assert (folder / name / "run.sw.trec.gz").is_file()
+        assert read_json(folder / name / "baseline.json")["state"] == "COMPLETE"
+    teacher, student = ledger.baselines()["teacher_english"], ledger.baselines()["undistilled"]
+    assert teacher["test"]["AP"]["sw"] > student["test"]["AP"]["sw"]
+    assert not list((ledger.folder / "train").glob("*baseline*"))
+    written = {path: path.stat().st_mtime_ns for path in folder.glob("*/scores.json")}
+    weights = (folder / "en" / "student" / "model.safetensors").stat().st_mtime_ns
+    assert launch(raw, tmp_path).baselines() == ledger.baselines()
+    assert {path: path.stat().st_mtime_ns for path in written} == written
+    again = launch(raw | {"evaluation": {"metrics": ["AP", "RR"], "every": 4}}, tmp_path)
+    assert all("RR" in scores["test"] for scores in again.baselines().values())
+    assert (folder / "en" / "student" / "model.safetensors").stat().st_mtime_ns == weights  # scored, not distilled
