@@ -9,7 +9,7 @@ from pydantic import BeforeValidator, Field, field_validator, model_validator
 
 from optical_ray.config.baselines import Baselines, FirstStage
 from optical_ray.config.choices import BitextChoice, Block, CollectionChoice, RelevanceChoice
-from optical_ray.config.space import Choice, Dimension, Float, Params, active, dimensions
+from optical_ray.config.space import Choice, Dimension, Float, Int, Params, active, dimensions
 from optical_ray.config.trial import TrialConfig
 from optical_ray.data.interface import BitextDataset, CollectionDataset, RelevanceDataset
 from optical_ray.metrics.scores import parse
@@ -199,5 +199,7 @@ def _inside(where: str, dimension: Any, value: Any) -> None:
     if hasattr(dimension, "low"):
         if not (isinstance(value, (int, float)) and dimension.low <= value <= dimension.high):
             raise ValueError(f"{where}: must lie in [{dimension.low}, {dimension.high}], got {value!r}")
+        if isinstance(dimension, Int) and (value - dimension.low) % dimension.step:
+            raise ValueError(f"{where}: must be {dimension.low} + a multiple of {dimension.step}, got {value!r}")
     elif value not in dimension.grid() and not (isinstance(dimension, Choice) and value in dimension.of):
         raise ValueError(f"{where}: {value!r} is not in the dimension (has: {', '.join(map(str, dimension.grid()))})")

@@ -166,12 +166,16 @@ def _filled_up(experiment: Experiment, params: Params) -> Params:
 
 
 def _own_value(trial: TrialConfig, path: str, dimension: AnyDimension) -> Any:
-    """The trial's value at ``path`` as a label; the nearest bound where it lies outside of the dimension."""
+    """The trial's value at ``path`` as a label, or the nearest of the dimension; null (no limit): the highest."""
     node: Any = trial.model_dump(mode="json")
     for part in path.split("."):
         node = node[part]
-    if isinstance(dimension, (Float, Int)):
-        return min(max(node, dimension.low), dimension.high)
+    if isinstance(dimension, Int):
+        steps = range(dimension.low, dimension.high + 1, dimension.step)
+        index = len(steps) - 1 if node is None else round((node - dimension.low) / dimension.step)
+        return steps[min(max(index, 0), len(steps) - 1)]
+    if isinstance(dimension, Float):
+        return dimension.high if node is None else min(max(node, dimension.low), dimension.high)
     if isinstance(dimension, Subset):
         subset = "+".join(sorted(node))
         return subset if subset in dimension.grid() else dimension.grid()[0]

@@ -254,6 +254,16 @@ def test_a_file_that_is_not_there_or_no_text_is_refused_by_its_name(tmp_path: Pa
 # ---- params into a trial
 
 
+@pytest.mark.parametrize(("value", "word"), [(8, "multiple of 10"), (8.5, "multiple of 10"), (45, "[5, 40]")])
+def test_a_start_must_be_a_value_that_the_dimension_has(raw: dict[str, Any], value: float, word: str) -> None:
+    raw["space"]["optimizer.steps"] = {"kind": "int", "low": 5, "high": 40, "step": 10}
+    raw["search"]["start_with"] = [{"optimizer.steps": 15}, {"optimizer.steps": value}]
+    with pytest.raises(InputError) as caught:
+        from_dict(raw)
+    assert "search.start_with[1].optimizer.steps" in str(caught.value)
+    assert word in str(caught.value)
+
+
 def test_params_are_put_at_their_paths(raw: dict[str, Any]) -> None:
     raw["space"]["data.pairs"] = {"kind": "choice", "of": [None, 100, 200]}
     raw["trial"]["data"]["pairs"] = 200

@@ -1,0 +1,72 @@
+"""How many trials fit: never more than can hold driver and workers at the same time."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from optical_ray.config.experiment import ComputeConfig
+from optical_ray.sweep.cluster import Capacity, is_local, local_capacity, workers_of
+from optical_ray.types import InputError
+
+
+@pytest.mark.parametrize(
+    ("cpus", "gpus", "compute", "num_trials", "expected"),
+    [
+        (2, 0, {}, 9, 2),
+        (2, 0, {"num_workers": 2}, 9, 1),
+        (7, 0, {"num_workers": 2}, 9, 3),
+        (8, 0, {"num_workers": 2, "cpus_per_worker": 3}, 9, 1),
+        (8, 0, {}, 3, 3),
+        (8, 0, {"max_concurrent_trials": 2}, 9, 2),
+        (2, 0, {"max_concurrent_trials": 5}, 9, 2),
+        (64, 4, {"num_workers": 2, "gpus_per_worker": 1}, 9, 2),
+        (64, 1, {"gpus_per_worker": 0.25}, 9, 4),
+        (2, 8, {"gpus_per_worker": 1}, 9, 2),
+    ],
+)
+def test_as_many_trials_as_fit(
+    cpus: float, gpus: float, compute: dict[str, Any], num_trials: int, expected: int
+) -> None:
+    config = ComputeConfig(**compute)
+    at_once = Capacity(cpus, gpus).at_once(config, num_trials)
+    assert at_once == expected
+    assert at_once * config.num_workers * config.cpus_per_worker <= cpus
+    assert at_once * config.num_workers * config.gpus_per_worker <= gpus
+
+
+@pytest.mark.parametrize(
+    ("compute", "words"),
+    [
+        ({"num_workers": 3}, ["compute.num_workers", "3 CPUs", "has 2"]),
+        ({"cpus_per_worker": 4}, ["4 CPUs", "has 2"]),
+        ({"gpus_per_worker": 1}, ["1 GPUs", "has 0"]),
+        ({"num_workers": 2, "gpus_per_worker": 0.5}, ["1 GPUs", "has 0"]),
+    ],
+)
+def test_what_never_fits_is_refused(compute: dict[str, Any], words: list[str]) -> None:
+    with pytest.raises(InputError) as caught:
+        Capacity(2, 0).at_once(ComputeConfig(**compute), 4)
+    for word in words:
+        assert word in str(caught.value)
+
+
+def test_attempts_are_one_more_than_failures() -> None:
+    workers = workers_of(ComputeConfig(num_workers=2, cpus_per_worker=3, gpus_per_worker=0.5, max_attempts=4))
+    assert (workers.num_workers, workers.cpus_per_worker, workers.gpus_per_worker) == (2, 3, 0.5)
+    assert workers.max_failures == 3
+
+
+def test_auto_is_local_unless_an_address_is_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    assert is_local("auto")
+    assert is_local("local")
+    assert not is_local("10.0.0.1:6379")
+    monkeypatch.setenv("RAY_ADDRESS", "10.0.0.1:6379")
+    assert not is_local("auto")
+    assert is_local("local")
+
+
+def test_this_machine_has_something() -> None:
+    assert local_capacity().cpus >= 1
