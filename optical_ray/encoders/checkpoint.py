@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import tokenizers
+import torch
 from safetensors.torch import load_model, save_model
 from torch import nn
 
@@ -55,7 +56,7 @@ class Checkpoint:
         from transformers import AutoConfig, AutoModel  # seconds to import
 
         config = AutoConfig.from_pretrained(self.folder)
-        backbone = AutoModel.from_config(config, add_pooling_layer=False)
+        backbone = AutoModel.from_config(config, add_pooling_layer=False, dtype=torch.float32)  # whatever its file's type
         projection = None if self.dim is None else nn.Linear(config.hidden_size, self.dim, bias=False)
         encoder = TokenEncoder.of(backbone, projection, self.tokenizer(), self.conventions)
         load_model(encoder, str(self.folder / "model.safetensors"))

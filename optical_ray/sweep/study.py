@@ -202,7 +202,9 @@ def _models(experiment: Experiment, folder: Path, text: Text, progress: Progress
     workers = workers_of(experiment.compute)
 
     def run(loop: Any, job: Any, name: str) -> None:
-        fit(loop, job, name=name, folder=folder / "train", workers=workers)
+        last = fit(loop, job, name=name, folder=folder / "train", workers=workers)
+        if "failed" in last:
+            raise InputError(f"trial.teacher_training: {last['failed']}; a lower learning_rate may do")
         shutil.rmtree(folder / "train" / name, ignore_errors=True)
 
     return prepare_models(experiment, folder, text, run, progress.say)

@@ -26,14 +26,9 @@ def run_configuration(config: dict[str, Any], train_folder: Path, workers: Worke
             continue  # this driver was started again, and the seed had ended before
         tune.report({"key": job.key, "started": True, "step": 0, "objective": 0.0})
         try:
-            last = fit(
-                distil, job, name=job.key, folder=train_folder, workers=workers, callbacks=[TuneReportCallback()]
-            )
+            fit(distil, job, name=job.key, folder=train_folder, workers=workers, callbacks=[TuneReportCallback()])
         except train.TrainingFailedError as error:
             tune.report({"key": job.key, "crashed": _reason(error), "step": 0, "objective": 0.0})
-            continue
-        if "failed" in last:
-            tune.report({"key": job.key, "failed": last["failed"], "step": 0, "objective": 0.0})
 
 
 def _is_complete(folder: Path) -> bool:

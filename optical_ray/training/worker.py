@@ -60,4 +60,4 @@ def run(config: dict[str, Any]) -> None:
     try:
         config["loop"](context, config["job"])
     except FloatingPointError as error:
-        context.report({"failed": str(error)})
+        context.report({"failed": str(error), "step": 0, "objective": 0.0})
