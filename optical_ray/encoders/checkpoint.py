@@ -56,7 +56,8 @@ class Checkpoint:
         from transformers import AutoConfig, AutoModel  # seconds to import
 
         config = AutoConfig.from_pretrained(self.folder)
-        backbone = AutoModel.from_config(config, add_pooling_layer=False, dtype=torch.float32)  # whatever its file's type
+        # in full precision, whatever the type of the file that it came from
+        backbone = AutoModel.from_config(config, add_pooling_layer=False, dtype=torch.float32)
         projection = None if self.dim is None else nn.Linear(config.hidden_size, self.dim, bias=False)
         encoder = TokenEncoder.of(backbone, projection, self.tokenizer(), self.conventions)
         load_model(encoder, str(self.folder / "model.safetensors"))

@@ -12,6 +12,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from transformers import AutoModel
 
+from optical_ray.encoders.checkpoint import Checkpoint, save
 from optical_ray.encoders.pretrained import PretrainedEncoder
 from optical_ray.types import InputError
 from tests.encoders.checkpoints import TEXTS, write_xlmr
@@ -79,7 +80,12 @@ def test_a_file_of_half_precision_is_trained_in_full(tmp_path: Path) -> None:
     config = PretrainedEncoder(checkpoint=str(folder), dim=8)
     tokenizer = config.tokenizer()
     assert tokenizer is not None
-    assert {parameter.dtype for parameter in config.build(tokenizer).parameters()} == {torch.float32}
+    encoder = config.build(tokenizer)
+    assert {parameter.dtype for parameter in encoder.parameters()} == {torch.float32}
+    # a student starts from a folder that was written from this one
+    save(tmp_path / "start", encoder, tokenizer, query_length=8, document_length=8)
+    loaded = Checkpoint.open(tmp_path / "start").load()
+    assert {parameter.dtype for parameter in loaded.parameters()} == {torch.float32}
 
 
 @pytest.mark.parametrize("part", ["config.json", "tokenizer.json", "model.safetensors"])
