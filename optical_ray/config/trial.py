@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field, field_validator, model_validator
@@ -10,6 +11,7 @@ from optical_ray.config.choices import Block, EncoderChoice, LossChoice
 from optical_ray.encoders.interface import EncoderConfig
 from optical_ray.losses.interface import Loss
 from optical_ray.losses.optimal_transport import OptimalTransport
+from optical_ray.types import InputError
 
 if TYPE_CHECKING:
     EncoderBlock = EncoderConfig
@@ -36,11 +38,35 @@ class TeacherTraining(Block):
     seed: int = 0
 
 
+class LoraConfig(Block):
+    """Low-rank adapters in place of full fine-tuning (Hu et al. 2021, arXiv 2106.09685), through ``peft``.
+
+    The projection is trained in full beside them; at the end they are merged into the weights.
+    """
+
+    rank: int = Field(8, ge=1)
+    alpha: int = Field(16, ge=1)
+    """The adapters' output is scaled by ``alpha / rank``."""
+    modules: tuple[Literal["query", "key", "value", "dense"], ...] = Field(("query", "value"), min_length=1)
+
+    @model_validator(mode="after")
+    def _installed(self) -> LoraConfig:
+        if importlib.util.find_spec("peft") is None:
+            raise ValueError("lora: needs the package peft: pip install 'optical-ray[lora]', or leave lora out")
+        return self
+
+
 class StudentConfig(Block):
-    """Where the student starts, and what of it stays as it is."""
+    """Where the student starts, what of it is trained, and how."""
 
     init: Literal["teacher"] | EncoderBlock = "teacher"
     freeze_embeddings: bool = False
+    lora: LoraConfig | None = Field(None, json_schema_extra={"since": 2})
+    """``None``: all weights are trained; else the adapters and the projection."""
+    gradient_checkpointing: bool = Field(False, json_schema_extra={"since": 2})
+    """Compute each layer again on the way back: less memory, a third more time."""
+    precision: Literal["float32", "bfloat16"] = Field("float32", json_schema_extra={"since": 2})
+    """Of the student's forward and backward pass in training; weights, loss and transport are float32 always."""
 
 
 class BitextConfig(Block):
@@ -113,8 +139,26 @@ class TrialConfig(Block):
                 f"student.init: kind {self.student.init.kind!r} has new weights that nothing trains; "
                 "use 'teacher' or a pretrained encoder"
             )
+        for loss in (self.loss, *(term.loss for term in getattr(self.loss, "terms", ()))):
+            if getattr(loss, "marginals", "uniform") != "uniform":
+                raise ValueError("loss.marginals: a study's batches carry no token weights; use marginals: uniform")
         encoders = [self.teacher] if self.student.init == "teacher" else [self.teacher, self.student.init]
+        names = ("teacher", "student.init")
+        widths = [_width(name, encoder) for name, encoder in zip(names, encoders, strict=False)]
+        if len(set(widths) - {None}) > 1:
+            raise ValueError(
+                f"student.init.dim: the student's vectors have {widths[1]} numbers, the teacher's {widths[0]}; set "
+                f"student.init.dim: {widths[0]}, or teacher.dim: {widths[1]} where its checkpoint has no projection"
+            )
         longest = min(max(encoder.query_length, encoder.document_length) for encoder in encoders)
         if self.data.max_length > longest:
             raise ValueError(f"data.max_length: the encoder reads {longest} pieces at most, got {self.data.max_length}")
         return self
+
+
+def _width(name: str, encoder: EncoderConfig) -> int | None:
+    """Width of an encoder's vectors as far as files tell; what is wrong with them is said before anything runs."""
+    try:
+        return encoder.width()
+    except InputError as error:
+        raise ValueError(f"{name}.{error}") from error
