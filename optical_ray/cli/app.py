@@ -43,6 +43,19 @@ def plan(spec: Spec, storage: Storage = "runs", set_: Settings = None, address: 
 
 
 @app.command()
+def data(
+    spec: Spec,
+    storage: Storage = "runs",
+    set_: Settings = None,
+    as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,  # noqa: FBT002 - an option
+) -> None:
+    """Show what the data of SPEC is made of: pairs, pieces per word, leaks, topics, the AP of a random ranking."""
+    from optical_ray.cli.data import show_data
+
+    show_data(spec, storage, set_ or [], as_json=as_json)
+
+
+@app.command()
 def prepare(spec: Spec, storage: Storage = "runs", set_: Settings = None, address: Address = "auto") -> None:
     """Make all that trials share: pieces, teacher, teacher embeddings, the undistilled student's scores."""
     from optical_ray.cli.studies import prepare_study

@@ -1,0 +1,171 @@
+"""What a study's data is made of, counted from its pieces: for whoever has to judge budgets and scores."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+
+from optical_ray.config.experiment import Experiment
+from optical_ray.data.normalise import normalise
+from optical_ray.data.ragged import Ragged
+from optical_ray.data.shards import ShardReader
+from optical_ray.encoders.tokenizer import PieceTokenizer
+from optical_ray.prepare.cache import MANIFEST, Cache
+from optical_ray.prepare.text import Text
+from optical_ray.ranking import RUN_DEPTH, EncodedCollection
+from optical_ray.storage import read_json
+from optical_ray.types import Qrels
+
+
+@dataclass(frozen=True)
+class PieceCounts:
+    """Of some texts in pieces, the marks of sentence ends and roles not counted.
+
+    ``fertility`` is pieces per word (a word is what white space parts; of texts that were cut it says nothing, so they
+    are left out); ``unknown`` the share of pieces that stand for unknown text.
+    """
+
+    tokens: int
+    mean_length: float
+    fertility: float
+    unknown: float
+
+
+@dataclass(frozen=True)
+class BitextCounts:
+    """One language of one bitext; ``duplicates`` are pairs whose normalised texts came before."""
+
+    dataset: str
+    language: str
+    pairs: int
+    pieces: PieceCounts
+    duplicates: int
+    leaks: int
+    truncated: int
+    licence: str
+
+
+@dataclass(frozen=True)
+class CollectionCounts:
+    """One split of a target's collection; ``judged`` documents, ``random_ap``: mean AP of rankings in random order."""
+
+    target: str
+    split: str
+    topics: int
+    documents: int
+    judged: int
+    relevant: float
+    pieces: PieceCounts
+    random_ap: float
+    licence: str
+
+
+@dataclass(frozen=True)
+class DataCounts:
+    """A study's."""
+
+    bitext: list[BitextCounts]
+    collections: list[CollectionCounts]
+
+
+def data_counts(experiment: Experiment, text: Text) -> DataCounts:
+    """Count what ``prepare_text`` made; a bitext is gone through once and its counts stay in the cache."""
+    tokenizer = text.init.tokenizer.open()
+    bitext = [
+        _bitext(name, language, tokens, leaks, tokenizer)
+        for language in text.tokens
+        for name, tokens, leaks in zip(
+            experiment.trial.data.bitext, text.tokens[language], text.leaks[language], strict=True
+        )
+    ]
+    return DataCounts(bitext, [_collection(folder, tokenizer) for folder in text.collections])
+
+
+def _bitext(name: str, language: str, tokens: Path, leaks: Path, tokenizer: PieceTokenizer) -> BitextCounts:
+    manifest = read_json(tokens / MANIFEST)
+
+    def build(folder: Path) -> dict[str, object]:
+        pieces, words = Ragged.open(tokens, "foreign"), []
+        seen = []
+        for batch in ShardReader(tokens.parent / manifest["shard"]).batches():
+            pivot, foreign = batch["pivot"].to_pylist(), batch["foreign"].to_pylist()
+            words += [len(text.split()) for text in foreign]
+            seen += [_pair_hash(*pair) for pair in zip(pivot, foreign, strict=True)]
+        repeated = len(seen) - len(np.unique(np.array(seen, dtype=np.uint64)))
+        return {"pieces": asdict(_counts(pieces, words, tokenizer)), "duplicates": repeated}
+
+    found = read_json(Cache(tokens.parent).entry("statistics", tokens.name, build) / MANIFEST)
+    return BitextCounts(
+        name,
+        language,
+        manifest["pairs"],
+        PieceCounts(**found["pieces"]),
+        found["duplicates"],
+        read_json(leaks / MANIFEST)["leaks"],
+        manifest["truncated"],
+        manifest["licence"],
+    )
+
+
+def _pair_hash(pivot: str, foreign: str) -> int:
+    content = f"{normalise(pivot)}\t{normalise(foreign)}".encode()
+    return int.from_bytes(hashlib.blake2b(content, digest_size=8).digest())
+
+
+def _collection(folder: Path, tokenizer: PieceTokenizer) -> CollectionCounts:
+    collection, meta = EncodedCollection.open(folder), read_json(folder / "collection.json")
+    manifest = read_json(folder / MANIFEST)
+    grades = collection.qrels.grades
+    level = collection.qrels.relevance_level
+    relevant = [sum(grade >= level for grade in judged.values()) for judged in grades.values()]
+    return CollectionCounts(
+        collection.target,
+        collection.split,
+        len(collection.topic_ids),
+        len(collection.doc_ids),
+        len({doc_id for judged in grades.values() for doc_id in judged}),
+        float(np.mean(relevant)),
+        _counts(collection.topics, [len(text.split()) for text in meta["topics"]], tokenizer),
+        random_ap(collection.qrels, len(collection.doc_ids)),
+        manifest["licence"],
+    )
+
+
+def _counts(pieces: Ragged, words: Sequence[int], tokenizer: PieceTokenizer) -> PieceCounts:
+    values = np.asarray(pieces.values)
+    is_special = np.isin(values, list(tokenizer.specials))
+    starts = np.asarray(pieces.offsets[:-1])
+    lengths = np.add.reduceat(~is_special, starts) if len(values) else np.zeros(0, np.int64)
+    longest = int(pieces.lengths.max(initial=0))
+    whole = np.asarray(pieces.lengths) < longest if (pieces.lengths < longest).any() else np.ones(len(pieces), np.bool_)
+    num_words = int(np.asarray(words)[whole].sum())
+    total = int(lengths.sum())
+    unknown = [piece for name in ("<unk>", "[UNK]") if (piece := tokenizer.backend.token_to_id(name)) is not None]
+    return PieceCounts(
+        tokens=total,
+        mean_length=total / max(len(pieces), 1),
+        fertility=float(lengths[whole].sum()) / max(num_words, 1),
+        unknown=float(np.isin(values, unknown).sum()) / max(total, 1),
+    )
+
+
+def random_ap(qrels: Qrels, num_documents: int, depth: int = RUN_DEPTH) -> float:
+    """Expected AP of a ranking in random order, cut at ``depth``, mean over topics.
+
+    With R of K documents relevant, E[AP] = 1/K * sum over i <= depth of (1/i + (1 - 1/i) (R - 1)/(K - 1)): a document
+    is relevant with probability R/K, and each of the i - 1 before a relevant one with (R - 1)/(K - 1).
+
+    >>> random_ap(Qrels({"t": {"d": 1}}), num_documents=2)
+    0.75
+    """
+    ranks = np.arange(1, min(num_documents, depth) + 1)
+    values = []
+    for judged in qrels.grades.values():
+        relevant = sum(grade >= qrels.relevance_level for grade in judged.values())
+        others = (relevant - 1) / max(num_documents - 1, 1)
+        values.append(float((1 / ranks + (1 - 1 / ranks) * others).sum()) / num_documents)
+    return float(np.mean(values))
