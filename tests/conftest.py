@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # tests' tensors are small: threads that wait for each other cost more
 
+# run by the interpreters of other packages' environments, never by this one
+collect_ignore_glob = ["system/export_probes/*"]
+
 # Triton compiles the source of its programs: those are left as they are
 TRANSPORT = [f"optical_ray.ot.{file.stem}" for file in (Path(__file__).parents[1] / "optical_ray/ot").glob("*.py")]
 install_import_hook(
