@@ -223,9 +223,7 @@ def load_backbone(layout: Layout, config: Any) -> torch.nn.Module:
     from transformers import AutoModel  # seconds to import
 
     with torch.random.fork_rng(devices=[]):  # first weights are drawn and then overwritten: nobody should notice
-        model = AutoModel.from_config(
-            config, add_pooling_layer=False, trust_remote_code=False, dtype=torch.float32
-        )
+        model = AutoModel.from_config(config, add_pooling_layer=False, trust_remote_code=False, dtype=torch.float32)
     backbone: torch.nn.Module = model.float()
     missing, _ = backbone.load_state_dict(layout.backbone_weights(), strict=False)
     if missing:

@@ -131,14 +131,21 @@ class PretrainedEncoder(EncoderConfig):
     def build(self, tokenizer: PieceTokenizer) -> TokenEncoder:
         """The checkpoint's weights in float32; new rows for the markers start at the table's mean."""
         backbone = load_backbone(self.layout, self._config())
-        rows = kept_rows(self._backend(), tokenizer.backend) if self.trim_vocabulary else None
+        full = self.tokenizer() if self.trim_vocabulary else None
+        rows = None if full is None else kept_rows(full.backend, tokenizer.backend, self.layout.rows)
         resized(backbone, tokenizer.size, rows)
         return TokenEncoder.of(backbone, self._projection(), tokenizer, self.conventions)
 
     def _config(self) -> Any:
         from transformers import AutoConfig  # seconds to import
 
-        config = AutoConfig.from_pretrained(self.layout.folder, trust_remote_code=False)
+        try:
+            config = AutoConfig.from_pretrained(self.layout.folder, trust_remote_code=False)
+        except ValueError as error:
+            raise InputError(
+                f"checkpoint {self.checkpoint!r}: transformers knows no such model ({str(error).splitlines()[0]}); "
+                "code that comes with a checkpoint is never run"
+            ) from error
         config.hidden_dropout_prob = config.attention_probs_dropout_prob = self.dropout
         if self.layers is not None:
             if self.layers > config.num_hidden_layers:

@@ -71,14 +71,14 @@ def _renumber(node: Any, places: dict[int, int]) -> None:
             _renumber(value, places)
 
 
-def kept_rows(full: tokenizers.Tokenizer, small: tokenizers.Tokenizer) -> list[int]:
-    """Row of ``full``'s table for every piece of ``small`` that ``full`` knows, in ``small``'s order.
+def kept_rows(full: tokenizers.Tokenizer, small: tokenizers.Tokenizer, num_rows: int) -> list[int]:
+    """Row in ``full``'s table of ``num_rows`` for every piece of ``small``, in ``small``'s order.
 
-    Pieces that ``full`` lacks (markers that were added) must come last.
+    Markers that were added behind the table have none: they come last, and are left out.
     """
     pieces = [str(small.id_to_token(index)) for index in range(small.get_vocab_size(with_added_tokens=True))]
     rows = [full.token_to_id(piece) for piece in pieces]
-    known = [row for row in rows if row is not None]
+    known = [row for row in rows if row is not None and row < num_rows]
     assert rows[: len(known)] == known, "added pieces come last"
     return known
 

@@ -67,9 +67,10 @@ def prepare_text(experiment: Experiment, storage: Path, say: Say) -> Text:
     say("reading data and vocabulary")
     same = trial.student.init == "teacher"
     init_config: EncoderConfig = trial.teacher if trial.student.init == "teacher" else trial.student.init
-    teacher_tokenizer = tokenizer_of(trial.teacher, experiment, cache)
+    languages = languages_of(experiment)
+    teacher_tokenizer = tokenizer_of(trial.teacher, experiment, cache, languages)
     pieces = Pieces(
-        student=teacher_tokenizer if same else tokenizer_of(init_config, experiment, cache),
+        student=teacher_tokenizer if same else tokenizer_of(init_config, experiment, cache, languages),
         teacher=teacher_tokenizer,
         query_length=init_config.query_length,
         document_length=init_config.document_length,
@@ -80,7 +81,7 @@ def prepare_text(experiment: Experiment, storage: Path, say: Say) -> Text:
     bitext = experiment.data.bitext
     shards = {
         language: tuple(bitext_shard(bitext[name], fingerprints[name], language, cache) for name in trial.data.bitext)
-        for language in languages_of(experiment)
+        for language in languages
     }
     tokens = {
         language: tuple(

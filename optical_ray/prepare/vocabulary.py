@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from itertools import islice
 from pathlib import Path
 
 import tokenizers
@@ -11,19 +12,30 @@ from optical_ray.config.experiment import Experiment
 from optical_ray.config.key import digest
 from optical_ray.data.interface import BitextDataset, Counts
 from optical_ray.encoders.interface import EncoderConfig
+from optical_ray.encoders.pretrained import PretrainedEncoder
 from optical_ray.encoders.scratch import ScratchEncoder
 from optical_ray.encoders.tokenizer import PieceTokenizer, from_backend, train_vocabulary
+from optical_ray.encoders.trimming import trimmed
 from optical_ray.prepare.cache import Cache
 
 SENTENCES_PER_LANGUAGE = 500_000
 """More sentences than this add nothing to a vocabulary."""
 
+TEXTS_AT_ONCE = 8192
 
-def tokenizer_of(encoder: EncoderConfig, experiment: Experiment, cache: Cache) -> PieceTokenizer:
-    """The encoder's own tokenizer, or one trained on the bitext that the trials name (never on evaluation text)."""
+
+def tokenizer_of(
+    encoder: EncoderConfig, experiment: Experiment, cache: Cache, languages: Sequence[str] = ()
+) -> PieceTokenizer:
+    """The encoder's own tokenizer, or one trained on the bitext that the trials name (never on evaluation text).
+
+    An encoder's own that is to be trimmed keeps the pieces of the bitext's ``languages``, of the teacher's pairs and
+    of the collections: every text of the study is cut as by the whole vocabulary, so trimming changes no number.
+    """
     own = encoder.tokenizer()
     if own is not None:
-        return own
+        trims = isinstance(encoder, PretrainedEncoder) and encoder.trim_vocabulary
+        return _trimmed(own, experiment, cache, languages) if trims else own
     assert isinstance(encoder, ScratchEncoder)
     datasets = [experiment.data.bitext[name] for name in sorted(experiment.trial.data.bitext)]
     key = digest({"size": encoder.vocabulary, "bitext": [dataset.fingerprint() for dataset in datasets]})
@@ -36,6 +48,42 @@ def tokenizer_of(encoder: EncoderConfig, experiment: Experiment, cache: Cache) -
     folder = cache.entry("vocabulary", key, build)
     backend = tokenizers.Tokenizer.from_file(str(folder / "tokenizer.json"))
     return from_backend(backend, expands=encoder.query_expansion)
+
+
+def _trimmed(own: PieceTokenizer, experiment: Experiment, cache: Cache, languages: Sequence[str]) -> PieceTokenizer:
+    """``own`` with the pieces that the study's text uses, from the cache where it is there."""
+    data, training = experiment.data, experiment.trial.teacher_training
+    bitext = [data.bitext[name] for name in sorted(experiment.trial.data.bitext)]
+    relevance = [data.relevance[name] for name in (training.data if training else ())]
+    collections = [data.collections[target] for target in sorted(data.collections)]
+
+    def texts() -> Iterator[str]:
+        for dataset in bitext:
+            for language in sorted(set(languages) & set(dataset.languages())):
+                for batch in dataset.batches(language, Counts()):
+                    yield from batch["foreign"].to_pylist()
+                    yield from batch["pivot"].to_pylist()
+        for source in relevance:
+            for pair in source.pairs():
+                yield from (pair.query, pair.document)
+        for collection in (found.load(split) for found in collections for split in ("eval", "test")):
+            yield from (topic.text for topic in collection.topics)
+            yield from (document.text for document in collection.documents)
+
+    def build(folder: Path) -> dict[str, object]:
+        used: set[int] = set()
+        remaining = texts()
+        while some := list(islice(remaining, TEXTS_AT_ONCE)):
+            for encoding in own.backend.encode_batch_fast(some, add_special_tokens=False):
+                used.update(encoding.ids)
+        backend = trimmed(own.backend, used)
+        backend.save(str(folder / "tokenizer.json"))
+        return {"pieces": backend.get_vocab_size(), "of": own.size}
+
+    made_of = [[part.fingerprint() for part in parts] for parts in (bitext, relevance, collections)]
+    folder = cache.entry("vocabulary", digest([own.digest, sorted(languages), made_of]), build)
+    backend = tokenizers.Tokenizer.from_file(str(folder / "tokenizer.json"))
+    return from_backend(backend, markers=own.marker_pieces, expands=own.expands)
 
 
 def _texts(datasets: list[BitextDataset]) -> Iterator[str]:

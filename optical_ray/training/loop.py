@@ -20,6 +20,7 @@ from optical_ray.training.checkpoint import load_state, save_state
 from optical_ray.training.context import Context, Rows
 from optical_ray.training.mixing import mixture_of, tables_of
 from optical_ray.training.step import Distillation, TrainState, new_state, train_step
+from optical_ray.training.student import adapt, autocast_dtype, settle
 
 
 @dataclass(frozen=True)
@@ -74,7 +75,7 @@ def distil(context: Context, job: DistillationJob) -> None:
     torch.manual_seed(job.seed)
     origin = Checkpoint.open(job.init)
     student = origin.load()
-    student.input_embeddings.requires_grad_(not trial.student.freeze_embeddings)
+    adapt(student, trial.student)
     stream = _stream(job, trial, student.pad)
     state = _state(context, job, trial, student)
     evaluator = Evaluator(job.scoring.collections, job.scoring.metrics, job.scoring.documents, job.teacher)
@@ -101,6 +102,7 @@ def distil(context: Context, job: DistillationJob) -> None:
             rows[-1] |= _flat(evaluator.means(student, "eval", context.rank, context.num_workers))
         if state.step < steps and (scored or state.step % job.checkpoint_every == 0):
             report(complete=False)
+    settle(student)
     evaluation = evaluator.evaluate(student, ("eval", "test"), context.rank, context.num_workers)
     if rows and rows[-1]["step"] == steps:
         rows[-1] |= _flat(means(evaluation)["eval"])
@@ -123,6 +125,7 @@ def _state(context: Context, job: DistillationJob, trial: TrialConfig, student: 
         trial.loss,
         anchor_weight=trial.anchor.weight,
         same_pieces=job.same_pieces,
+        autocast=autocast_dtype(trial.student),
         teacher=Checkpoint.open(job.teacher).load() if job.embeddings is None else None,
     )
     forward = context.wrap(objective)

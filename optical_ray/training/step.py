@@ -37,7 +37,8 @@ class Distillation(nn.Module):
 
     ``loss(foreign by student, pivot by teacher) + anchor_weight * mean over tokens of 1 - cos(student, teacher)`` on
     the pivot; where the two have different pieces (``same_pieces`` false) the anchor is ``loss`` itself.
-    ``teacher`` is needed only where batches hold piece ids in place of vectors.
+    ``teacher`` is needed only where batches hold piece ids in place of vectors; ``autocast`` is the type that the
+    student computes in (losses compute in float32 whatever it is).
     """
 
     def __init__(
@@ -48,12 +49,14 @@ class Distillation(nn.Module):
         anchor_weight: float,
         same_pieces: bool,
         teacher: TokenEncoder | None,
+        autocast: torch.dtype | None = None,
     ):
         super().__init__()
         self.student = student
         self.loss = loss
         self.anchor_weight = anchor_weight
         self.same_pieces = same_pieces
+        self.autocast = autocast
         self.teacher = None if teacher is None else teacher.requires_grad_(False).eval()
 
     def train(self, mode: bool = True) -> Distillation:  # noqa: FBT001, FBT002 - torch's own signature
@@ -88,14 +91,19 @@ class Distillation(nn.Module):
     def _student_clouds(self, batch: PairBatch) -> tuple[TokenEmbeddings, TokenEmbeddings | None]:
         """Both sides in one pass of the student."""
         if self.anchor_weight == 0:
-            return self.student(batch.foreign), None
+            return self._read(batch.foreign), None
         width = max(batch.foreign.shape[1], batch.pivot.shape[1])
         ids = torch.cat([_widen(side, width, self.student.pad) for side in (batch.foreign, batch.pivot)])
-        both: TokenEmbeddings = self.student(ids)
+        both = self._read(ids)
         size = batch.foreign.shape[0]
         foreign = TokenEmbeddings(both.vectors[:size], both.mask[:size])
         pivot = TokenEmbeddings(both.vectors[size:], both.mask[size:])
         return foreign, compact(pivot)
+
+    def _read(self, ids: Int[Tensor, "b L"]) -> TokenEmbeddings:
+        with torch.autocast(ids.device.type, dtype=self.autocast, enabled=self.autocast is not None):
+            cloud: TokenEmbeddings = self.student(ids)
+        return cloud
 
 
 class Relevance(nn.Module):
