@@ -7,19 +7,21 @@ import gzip
 import io
 import lzma
 import re
+import shutil
 import tarfile
 import zipfile
 import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 from typing import IO
 
 import pyarrow as pa
 from pyarrow import fs
 
-from optical_ray.data.digests import digest_stream
+from optical_ray.data.digests import BLOCK, digest_stream
+from optical_ray.data.hub import HUB, hub_folder
 from optical_ray.types import InputError
 
 UNREADABLE = (
@@ -75,7 +77,8 @@ def find_files(place: str) -> list[InputFile]:
     """Return the files of ``place`` in an order that never changes, archives opened.
 
     ``place`` is a file, a folder (all files below it; hidden ones are left out), a glob (``*``, ``?``, ``**``) or an
-    archive, as a path or a URI such as ``s3://bucket/corpora``. Raises ``InputError`` where nothing is there, or an
+    archive, as a path, a URI such as ``s3://bucket/corpora``, or in a data set of the Hugging Face hub
+    (``hub:owner/name``, see ``data.hub``). Raises ``InputError`` where nothing is there, or an
     archive is broken or holds a path that leads out of it.
     """
     system, path = _file_system(place)
@@ -104,8 +107,43 @@ def find_file(place: str) -> InputFile:
     return files[0]
 
 
+def is_uri(place: str) -> bool:
+    """Whether ``place`` says how it is reached, such as ``s3://bucket/corpora``."""
+    return "://" in place
+
+
+def listing(place: str) -> list[tuple[str, int, int]]:
+    """Path below the folder ``place``, size and time of change (ns) of every file, sorted: what changes when it does.
+
+    Raises ``InputError`` where nothing is there.
+    """
+    system, path = _file_system(place)
+    try:
+        found = [(relative, system.get_file_info(full)) for full, relative in _list(system, path)]
+    except UNREADABLE as error:
+        raise InputError(f"{place}: cannot be listed ({error})") from error
+    if not found:
+        raise InputError(f"{place}: no such folder, or nothing in it; check the path")
+    return sorted((relative, info.size, info.mtime_ns or 0) for relative, info in found)
+
+
+def copy_folder(place: str, folder: Path) -> None:
+    """Copy the files of the folder ``place`` to ``folder``; raises ``InputError`` where that fails."""
+    system, path = _file_system(place)
+    try:
+        for full, relative in _list(system, path):
+            copied = folder / relative
+            copied.parent.mkdir(parents=True, exist_ok=True)
+            with _open(system, full) as source, open(copied, "wb") as target:
+                shutil.copyfileobj(source, target, BLOCK)
+    except UNREADABLE as error:
+        raise InputError(f"{place}: cannot be copied ({error})") from error
+
+
 def _file_system(place: str) -> tuple[fs.FileSystem, str]:
-    if "://" not in place:
+    if place.startswith(HUB):
+        return fs.LocalFileSystem(), hub_folder(place)
+    if not is_uri(place):
         return fs.LocalFileSystem(), place
     try:
         system, path = fs.FileSystem.from_uri(place)

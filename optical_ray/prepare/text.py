@@ -18,6 +18,7 @@ from optical_ray.config.trial import SUBSET_SIGN, TrialConfig
 from optical_ray.data.ragged import Ragged, RaggedWriter
 from optical_ray.encoders.interface import EncoderConfig
 from optical_ray.prepare.cache import MANIFEST, Cache
+from optical_ray.prepare.checkpoints import local
 from optical_ray.prepare.first_stage import first_stage
 from optical_ray.prepare.leaks import LeakCheck, leak_report
 from optical_ray.prepare.models import EncoderJob, PieceTokenizerText
@@ -66,15 +67,16 @@ def prepare_text(experiment: Experiment, storage: Path, say: Say) -> Text:
     trial = experiment.trial
     say("reading data and vocabulary")
     same = trial.student.init == "teacher"
-    init_config: EncoderConfig = trial.teacher if trial.student.init == "teacher" else trial.student.init
+    teacher_config = local(trial.teacher, cache)
+    init_config = teacher_config if trial.student.init == "teacher" else local(trial.student.init, cache)
     languages = languages_of(experiment)
-    teacher_tokenizer = tokenizer_of(trial.teacher, experiment, cache, languages)
+    teacher_tokenizer = tokenizer_of(teacher_config, experiment, cache, languages)
     pieces = Pieces(
         student=teacher_tokenizer if same else tokenizer_of(init_config, experiment, cache, languages),
         teacher=teacher_tokenizer,
         query_length=init_config.query_length,
         document_length=init_config.document_length,
-        teacher_document_length=trial.teacher.document_length,
+        teacher_document_length=teacher_config.document_length,
     )
     say("cutting text into pieces")
     fingerprints = {name: experiment.data.bitext[name].fingerprint() for name in sorted(trial.data.bitext)}
@@ -96,7 +98,7 @@ def prepare_text(experiment: Experiment, storage: Path, say: Say) -> Text:
     collections = tuple(collection_tokens(source, pieces, cache, stage) for source in scored)
     leaks, found = _leaks(experiment, storage, shards, sources, cache)
     check_budgets(experiment, tokens, leaks)
-    teacher = _encoder_job(experiment, trial.teacher, pieces, cache, trained=True)
+    teacher = _encoder_job(experiment, teacher_config, pieces, cache, trained=True)
     init = teacher if same else _encoder_job(experiment, init_config, pieces, cache, trained=False)
     report = {**_report(tokens, collections), "leaks": found}
     return Text(
