@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import gzip
+import math
+import zlib
 from operator import itemgetter
 from pathlib import Path
 
@@ -31,20 +33,42 @@ def write_run(path: Path, run: Run, tag: str) -> None:
 
 
 def read_run(path: Path) -> Run:
-    """Read a run; the second column is not looked at and ranks are those of the scores.
+    """Read a run; the second column is not looked at (``Q0``, ``0``) and ranks are those of the scores, in any order.
 
-    Raises ``InputError`` with the line number for a line that does not have six columns or a number for its score.
+    Raises ``InputError`` with the line number for a line that does not have six columns or a number for its score, and
+    for a document that a topic has twice; and for a file that cannot be read.
     """
-    content = path.read_bytes()
-    text = (gzip.decompress(content) if path.suffix == ".gz" else content).decode()
     run: Run = {}
-    for number, line in enumerate(text.splitlines(), start=1):
+    for number, line in enumerate(_text(path).splitlines(), start=1):
         columns = line.split()
         if not columns:
             continue
         try:
             topic_id, _, doc_id, _, score, _ = columns
-            run.setdefault(topic_id, {})[doc_id] = float(score)
+            value = float(score)
         except ValueError:
             raise InputError(f"{path}:{number}: expected 'topic Q0 document rank score tag', got {line!r}") from None
+        if math.isnan(value):
+            raise InputError(f"{path}:{number}: score must be a number, got {score!r}")
+        documents = run.setdefault(topic_id, {})
+        if doc_id in documents:
+            raise InputError(f"{path}:{number}: topic {topic_id!r} has document {doc_id!r} a second time; keep one")
+        documents[doc_id] = value
     return run
+
+
+def _text(path: Path) -> str:
+    try:
+        content = path.read_bytes()
+        text = (gzip.decompress(content) if path.suffix == ".gz" else content).decode("utf-8-sig")
+    except (OSError, EOFError, zlib.error) as error:
+        raise InputError(f"{path}: cannot be read ({error}); is the file whole?") from error
+    except UnicodeDecodeError as error:
+        line = content[: error.start].count(b"\n") + 1 if path.suffix != ".gz" else "?"
+        raise InputError(
+            f"{path}:{line}: not UTF-8 (byte 0x{error.object[error.start]:02x}); convert the file"
+        ) from error
+    if "\0" in text:
+        line = text[: text.index("\0")].count("\n") + 1
+        raise InputError(f"{path}:{line}: holds a NUL byte; is this a TREC run?")
+    return text

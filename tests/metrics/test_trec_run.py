@@ -46,3 +46,33 @@ def test_an_identifier_with_white_space_is_refused(tmp_path):
     with pytest.raises(InputError, match="'a b' cannot be written"):
         write_run(tmp_path / "run", {"q": {"a b": 1.0}}, "tag")
     assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"q1 Q0 a 1 1.0 t\nq1 Q0 a 2 0.5 t\n", "run:2: topic 'q1' has document 'a' a second time"),
+        (b"q1 Q0 a 1 nan t\n", "run:1: score must be a number, got 'nan'"),
+        (b"q1 Q0 a 1 1.0 t\nq2 Q0 \xff 1 1.0 t\n", "run:2: not UTF-8"),
+        (b"q1 Q0 a 1 1.0 t\n\0\0\n", "run:2: holds a NUL byte"),
+    ],
+)
+def test_what_is_no_run_is_refused_with_its_line(tmp_path, content, message):
+    (tmp_path / "run").write_bytes(content)
+    with pytest.raises(InputError, match=message):
+        read_run(tmp_path / "run")
+
+
+def test_a_run_that_was_cut_off_is_refused(tmp_path):
+    path = tmp_path / "run.gz"
+    write_run(path, {"q": {f"d{i}": float(i) for i in range(500)}}, "tag")
+    path.write_bytes(path.read_bytes()[:-20])
+    with pytest.raises(InputError, match=r"run\.gz: cannot be read"):
+        read_run(path)
+    with pytest.raises(InputError, match="nowhere: cannot be read"):
+        read_run(tmp_path / "nowhere")
+
+
+def test_order_in_the_file_does_not_matter_nor_do_line_ends_or_a_byte_order_mark(tmp_path):
+    (tmp_path / "run").write_bytes(b"\xef\xbb\xbfq1 0 a 2 1.0 t\r\nq1 0 b 1 2.0 t\r\n")
+    assert read_run(tmp_path / "run") == {"q1": {"a": 1.0, "b": 2.0}}
