@@ -156,6 +156,11 @@ class TrialConfig(Block):
         return self
 
 
+def trims_vocabulary(trial: TrialConfig) -> bool:
+    """Whether an encoder of the trial keeps only the pieces of the study's text."""
+    return any(getattr(encoder, "trim_vocabulary", False) for encoder in (trial.teacher, trial.student.init))
+
+
 def _width(name: str, encoder: EncoderConfig) -> int | None:
     """Width of an encoder's vectors as far as files tell; what is wrong with them is said before anything runs."""
     try:

@@ -19,6 +19,7 @@ from ray.tune.schedulers import ASHAScheduler, FIFOScheduler
 from optical_ray.config.experiment import Experiment
 from optical_ray.config.key import canonical
 from optical_ray.config.space import Params
+from optical_ray.config.trial import trims_vocabulary
 from optical_ray.lease import Lease
 from optical_ray.ledger import VERSION, Ledger, TrialState
 from optical_ray.prepare.baselines import check_baselines, score_runs
@@ -152,6 +153,11 @@ def check_unchanged(experiment: Experiment, folder: Path) -> None:
     old, new = read_json(path)["experiment"], canonical(experiment)
     for where, was, now in _differences(old, new):
         if where.startswith("data.collections.") and was is None:
+            if trims_vocabulary(experiment.trial):
+                raise InputError(
+                    f"{where}: trim_vocabulary is on: the vocabulary was cut to the text the study was begun with; "
+                    "give the new study another name"
+                )
             continue
         if where.startswith("data.collections.") or not any(
             where == free or where.startswith(free + ".") for free in MAY_CHANGE
