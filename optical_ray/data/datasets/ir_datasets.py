@@ -114,16 +114,22 @@ def _items(name: str, what: str) -> Iterator[tuple[str, Any]]:
         dataset = package.load(name)
     except KeyError as error:
         raise InputError(f"ir_datasets has no {name!r}; its ids are listed at https://ir-datasets.com") from error
+    except (OSError, RuntimeError) as error:
+        raise _unreadable(name, "what there is", error) from error
     if not getattr(dataset, f"has_{what}")():
         raise InputError(f"ir_datasets {name}: has no {what}; name one of its subsets that has")
     try:
         for number, item in enumerate(getattr(dataset, f"{what}_iter")(), start=1):
             yield f"ir_datasets {name} {what}:{number}", item
     except (OSError, RuntimeError) as error:
-        raise InputError(
-            f"ir_datasets {name}: {what} cannot be read ({error}); it downloads what is missing: see its page for "
-            "licences and files to fetch by hand"
-        ) from error
+        raise _unreadable(name, what, error) from error
+
+
+def _unreadable(name: str, what: str, error: Exception) -> InputError:
+    return InputError(
+        f"ir_datasets {name}: {what} cannot be read ({error}); it downloads what is missing: see its page for licences "
+        "and files to fetch by hand"
+    )
 
 
 def _text(item: Any) -> str:
