@@ -37,6 +37,12 @@ def leak_lines(found: Mapping[str, Any], leaks: str) -> Iterator[str]:
     if not found["leaks"]:
         yield f"leaks: none of {found['pairs']:,} pairs holds a text of {_named(found)}"
     yield from (f"leaks, {done}: {line}" for line in _found(found))
+    for name, shared in found.get("teacher", {}).items():
+        if shared["queries"] or shared["documents"]:
+            yield (
+                f"the teacher's pairs {name}: {shared['queries']:,} of {shared['pairs']:,} queries and "
+                f"{shared['documents']:,} documents are evaluation texts (kept: all students have this teacher)"
+            )
     later = found.get("later")
     if later:
         yield (

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from optical_ray.config.key import digest
+from optical_ray.data.interface import RelevanceDataset
 from optical_ray.data.leaks import EvaluationTexts, find_leaks
 from optical_ray.data.shards import ShardReader
 from optical_ray.prepare.cache import MANIFEST, Cache
@@ -34,27 +37,45 @@ class LeakCheck:
 
     def folders(self, shards: Iterable[Path]) -> dict[Path, Path]:
         """For each shard the cache entry with ``rows.npy``, the rows that give evaluation text away, and the counts."""
-        shards = list(dict.fromkeys(shards))
-        texts = None
-        if not all(self.cache.has(KIND, self._key(shard)) for shard in shards):
-            texts = EvaluationTexts()
-            for source in self.sources:
-                texts.add_collection(source.target, source.collection)
-        return {shard: self._entry(shard, texts) for shard in shards}
+        return {shard: self._entry(shard) for shard in dict.fromkeys(shards)}
 
-    def _key(self, shard: Path) -> str:
-        return digest([shard.name, sorted([s.target, s.split, s.fingerprint] for s in self.sources)])
+    @cached_property
+    def _texts(self) -> EvaluationTexts:
+        texts = EvaluationTexts()
+        for source in self.sources:
+            texts.add_collection(source.target, source.collection)
+        return texts
 
-    def _entry(self, shard: Path, texts: EvaluationTexts | None) -> Path:
+    def _key(self, name: str) -> str:
+        return digest([name, sorted([s.target, s.split, s.fingerprint] for s in self.sources)])
+
+    def relevance(self, dataset: RelevanceDataset, fingerprint: str) -> dict[str, int]:
+        """How many of a teacher's pairs there are, and how many have an evaluation text as query or as document.
+
+        They are counted and not dropped: passages that teacher and evaluation share are how collections are made.
+        """
+
         def build(folder: Path) -> dict[str, object]:
-            assert texts is not None
+            sharing = Counter(
+                side
+                for pair in dataset.pairs()
+                for side, text in (("pairs", ""), ("queries", pair.query), ("documents", pair.document))
+                if side == "pairs" or self._texts.sets_with(text)
+            )
+            return {side: sharing[side] for side in ("pairs", "queries", "documents")}
+
+        found: dict[str, int] = read_json(self.cache.entry(KIND, self._key(fingerprint), build) / MANIFEST)
+        return found
+
+    def _entry(self, shard: Path) -> Path:
+        def build(folder: Path) -> dict[str, object]:
             reader = ShardReader(shard)
-            found = find_leaks(reader.batches(), texts)
+            found = find_leaks(reader.batches(), self._texts)
             np.save(folder / "rows.npy", found.rows)
             rows_digest = hashlib.sha256(found.rows.astype("<i8").tobytes()).hexdigest()
             return {"pairs": len(reader), "leaks": len(found.rows), "digest": rows_digest, "sets": found.counts}
 
-        return self.cache.entry(KIND, self._key(shard), build)
+        return self.cache.entry(KIND, self._key(shard.name), build)
 
 
 def leak_digests(folders: Mapping[str, Sequence[Path]], languages: Iterable[str]) -> dict[str, list[str]]:

@@ -151,6 +151,9 @@ def _leaks(
     check = LeakCheck(first, cache)
     leaks = folders(check)
     report = leak_report(names, leaks, check)
+    if experiment.trial.teacher_training:
+        teacher = {name: experiment.data.relevance[name] for name in experiment.trial.teacher_training.data}
+        report["teacher"] = {name: check.relevance(data, data.fingerprint()) for name, data in teacher.items()}
     if later:
         added = LeakCheck(later, cache)
         report["later"] = leak_report(names, folders(added), added)

@@ -127,3 +127,12 @@ def test_bitext_of_nothing_but_leaks_is_refused(data: Path, make: Make, tmp_path
     (data / "bitext" / "mr.tsv").write_text(f"{first_text(data, 'sw', 'documents.tsv')}\tneno na neno\n")
     with pytest.raises(InputError, match=r"source languages .*mr.*no pairs are left"):
         prepare(make(), tmp_path)
+
+
+def test_evaluation_texts_among_the_teachers_pairs_are_counted(data: Path, make: Make, tmp_path: Path) -> None:
+    shared = first_text(data, "sw", "documents.tsv")
+    with open(data / "relevance" / "triples.train.small.tsv", "a", encoding="utf-8") as stream:
+        stream.write(f"a quite new query\t{shared}\tanother one\n")
+    text = prepare(make(), tmp_path)
+    assert text.report["leaks"]["teacher"] == {"en": {"pairs": NUM_PAIRS + 1, "queries": 0, "documents": 1}}
+    assert any("the teacher's pairs en: 0 of 65 queries and 1 documents" in x for x in data_lines(text.report, "drop"))
