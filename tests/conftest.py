@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+import torch
 from jaxtyping import install_import_hook
 
 if TYPE_CHECKING:
@@ -18,6 +19,9 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")  # tests' tensors are small: threa
 
 # run by the interpreters of other packages' environments, never by this one
 collect_ignore_glob = ["system/export_probes/*"]
+
+if not torch.cuda.is_available():
+    os.environ.setdefault("TRITON_INTERPRET", "1")  # read when the kernel is imported, by whichever test is first
 
 # Triton compiles the source of its programs: those are left as they are
 TRANSPORT = [f"optical_ray.ot.{file.stem}" for file in (Path(__file__).parents[1] / "optical_ray/ot").glob("*.py")]

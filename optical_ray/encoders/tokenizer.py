@@ -115,7 +115,8 @@ def train_vocabulary(texts: Iterable[str], size: int) -> PieceTokenizer:
         minloglevel=2,
     )
     model = SentencePieceProcessor(model_proto=content.getvalue())
-    pieces = [(model.id_to_piece(index), model.get_score(index)) for index in range(1, model.get_piece_size())]
+    # rounded, so that a file says exactly what the vocabulary is
+    pieces = [(model.id_to_piece(index), round(model.get_score(index), 6)) for index in range(1, len(model))]
     vocabulary = [*((special, 0.0) for special in specials), *pieces]
     backend = tokenizers.Tokenizer(Unigram(vocabulary, unk_id=specials.index("<unk>")))
     backend.normalizer = normalizer

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -10,9 +9,6 @@ import pytest
 import torch
 from torch import Tensor
 from torch.nn import functional
-
-if not torch.cuda.is_available():
-    os.environ.setdefault("TRITON_INTERPRET", "1")  # read when the kernel is imported
 
 
 @dataclass(frozen=True)
