@@ -120,6 +120,19 @@ def export(
 
 
 @app.command()
+def align(
+    study_dir: StudyDir,
+    trial_key: TrialKey,
+    english: Annotated[str, typer.Argument(metavar="ENGLISH", help="A sentence.", show_default=False)],
+    foreign: Annotated[str, typer.Argument(metavar="FOREIGN", help="Its translation.", show_default=False)],
+) -> None:
+    """Show which English tokens a trial's student is pulled towards, before and after distillation."""
+    from optical_ray.cli.aligning import show_alignment
+
+    show_alignment(study_dir, trial_key, english, foreign)
+
+
+@app.command()
 def ui(study_dir: StudyDir, port: Annotated[int, typer.Option(help="On this machine only.")] = 5000) -> None:
     """Open the study in the MLflow UI, on loopback."""
     from optical_ray.cli.reading import open_ui

@@ -1,0 +1,39 @@
+"""The verb that shows what optimal transport makes of one sentence pair."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+from rich.table import Table
+
+from optical_ray.cli.exporting import find_trial, student_folder
+from optical_ray.cli.terminal import console
+from optical_ray.ledger import Ledger
+
+
+def show_alignment(study_dir: Path, key: str, english: str, foreign: str) -> None:
+    """Print the plan as a table, foreign token by token, and save it as JSON (for the report) and PNG."""
+    ledger = Ledger.open(study_dir)
+    student = student_folder(ledger, key)
+    from optical_ray.alignment import compare, save_comparison  # torch: after the words that need none
+
+    found = compare(ledger, find_trial(ledger, key), student, english, foreign)
+    name = f"{key}-{hashlib.sha256(f'{english} {foreign}'.encode()).hexdigest()[:8]}"
+    paths = save_comparison(found, study_dir / "alignment", name)
+    table = Table(box=None, pad_edge=False)
+    table.add_column("student's token")
+    for column in ("before: pulled to", "share", "after: pulled to", "share"):
+        table.add_column(column, justify="right" if column == "share" else "left")
+    for row, token in enumerate(found.after.tokens):
+        (first, before), (second, after) = found.before.best(row), found.after.best(row)
+        table.add_row(token, first, f"{before:.0%}", second, f"{after:.0%}")
+    screen = console()
+    screen.print(table)
+    for alignment in (found.before, found.after):
+        screen.print(
+            f"{alignment.stage}: transport cost {alignment.value:.4f}, mean best cosine {alignment.cosine:.3f}"
+        )
+    if not found.is_own_loss:
+        screen.print("this trial was trained with another loss: shown is optimal transport at its defaults")
+    screen.print(f"saved: {', '.join(map(str, paths))}", soft_wrap=True, markup=False)

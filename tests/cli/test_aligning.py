@@ -1,0 +1,92 @@
+"""The verb ``align``: the plan of one pair before and after, on the terminal, as JSON for the report, as a picture."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from optical_ray.alignment import transport_of
+from optical_ray.cli.aligning import show_alignment
+from optical_ray.encoders.checkpoint import save
+from optical_ray.ledger import Ledger, TrialState
+from optical_ray.losses.greedy import Greedy
+from optical_ray.losses.optimal_transport import OptimalTransport
+from optical_ray.losses.weighted_sum import WeightedLoss, WeightedSum
+from optical_ray.ot.sinkhorn import SinkhornConfig
+from optical_ray.storage import read_json, write_json
+from optical_ray.types import InputError
+from tests.export.students import student_of
+
+KEY = "0123456789ab"
+
+
+@pytest.fixture
+def trained(tmp_path: Path) -> Path:
+    """A study whose student differs from its start, both on disk where a study has them."""
+    folder = tmp_path / "study"
+    folder.mkdir()
+    digests = {"teacher": "encoder-1", "init": "encoder-1"}
+    write_json(folder / "study.json", {"digests": digests, "experiment": {}, "name": "small"})
+    student = student_of(tmp_path, "xlmr", "pieces")
+    lengths = {"query_length": 16, "document_length": 24}
+    save(tmp_path / "cache" / "encoder-1", student.encoder, student.tokenizer, **lengths)
+    ledger = Ledger.open(folder)
+    config = {
+        "teacher": {"kind": "pretrained", "checkpoint": "nobody/here"},
+        "data": {"bitext": ["made"], "source_languages": ["sw"], "max_length": 16},
+        "loss": {"kind": "optimal_transport", "sinkhorn": {"epsilon": 0.05}},
+    }
+    ledger.create(KEY, params={}, seed=0, config=config, source_languages=("sw",), steps=1)
+    ledger.start(KEY, resumed_from=0)
+    assert student.encoder.projection is not None
+    with torch.no_grad():
+        student.encoder.projection.weight.add_(torch.randn_like(student.encoder.projection.weight))
+    save(ledger.trial_folder(KEY) / "student", student.encoder, student.tokenizer, **lengths)
+    ledger.finish(KEY, TrialState.COMPLETE)
+    return folder
+
+
+def test_it_shows_and_saves_both_plans(trained: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    show_alignment(trained, KEY, "a small bird sings", "ndege mdogo anaimba")
+    said = capsys.readouterr().out
+    assert "before distillation: transport cost" in said
+    assert "after distillation: transport cost" in said
+    assert "mean best cosine" in said
+    files = sorted((trained / "alignment").iterdir())
+    assert [path.name.partition("-")[0] for path in files] == [KEY] * 3
+    assert [path.suffix for path in files] == [".json", ".json", ".png"]
+    assert files[2].read_bytes()[:4] == b"\x89PNG"
+    plans = []
+    for path in files[:2]:
+        sample = read_json(path)
+        plan = torch.tensor(sample["plan"])
+        assert plan.shape == (len(sample["tokens"]), len(sample["pivot_tokens"]))
+        assert float(plan.sum()) == pytest.approx(1, abs=1e-3)
+        assert "".join(sample["tokens"]).replace("▁", " ").strip().startswith("ndege mdogo")
+        assert "".join(sample["pivot_tokens"]).replace("▁", " ").strip().startswith("a small")
+        assert sample["epsilon"] == 0.05
+        plans.append(plan)
+    assert not torch.allclose(plans[0], plans[1])
+
+
+@pytest.mark.parametrize(("english", "foreign"), [("", "ndege"), ("bird", "  ")])
+def test_an_empty_sentence_is_refused(trained: Path, english: str, foreign: str) -> None:
+    with pytest.raises(InputError, match="sentence is empty"):
+        show_alignment(trained, KEY, english, foreign)
+
+
+def test_a_key_that_is_not_there_and_a_cache_that_is_gone_are_said(trained: Path) -> None:
+    with pytest.raises(InputError, match="nearest: 0123456789ab"):
+        show_alignment(trained, "0123456789ac", "bird", "ndege")
+    (trained.parent / "cache" / "encoder-1" / "encoder.json").unlink()
+    with pytest.raises(InputError, match="prepare SPEC` makes it again"):
+        show_alignment(trained, KEY, "bird", "ndege")
+
+
+def test_the_transport_of_a_loss_is_its_own_or_a_term_s() -> None:
+    own = OptimalTransport(sinkhorn=SinkhornConfig(epsilon=0.3))
+    assert transport_of(own) is own
+    assert transport_of(WeightedSum(terms=(WeightedLoss(Greedy()), WeightedLoss(own, 2.0)))) is own
+    assert transport_of(Greedy()) is None
