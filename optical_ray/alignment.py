@@ -166,7 +166,7 @@ def _draw(alignments: Sequence[Alignment], path: Path) -> None:
 def _heat_maps(alignments: Sequence[Alignment], figure_type: Any, canvas_type: Any) -> Any:
     rows = max(len(alignment.tokens) for alignment in alignments)
     columns = len(alignments[0].pivot_tokens)
-    figure = figure_type(figsize=(2 * (1.6 + 0.34 * columns), 1.7 + 0.3 * rows), layout="constrained")
+    figure = figure_type(figsize=(2 * (2.4 + 0.34 * columns), 1.7 + 0.3 * rows), layout="constrained")
     canvas_type(figure)
     largest = max(float(alignment.plan.max()) for alignment in alignments)
     for axes, alignment in zip(figure.subplots(1, 2, squeeze=False)[0], alignments, strict=True):
