@@ -14,9 +14,10 @@ from optical_ray.data.ragged import Ragged
 from optical_ray.encoders.scratch import ScratchEncoder
 from optical_ray.encoders.token_encoder import TokenEncoder
 from optical_ray.encoders.tokenizer import train_vocabulary
-from optical_ray.evaluate import MACRO, score
+from optical_ray.evaluate import MACRO, score, write_evaluation
 from optical_ray.metrics.scores import mean, parse
 from optical_ray.ranking import DocumentVectors, EncodedCollection, chosen_documents, encode, rank_collection
+from optical_ray.storage import read_json
 from optical_ray.types import Qrels, Run
 from tests.tiny_study import WORDS
 
@@ -119,3 +120,13 @@ def test_macro_average_precision_is_the_mean_over_classes(collection: EncodedCol
     expected = np.mean([np.mean(values) for values in classes.values()])
     assert mean(scored.per_query)[MACRO] == pytest.approx(expected)
     assert MACRO not in score(collection, run, [parse("AP")]).per_query
+
+
+def test_the_mix_of_a_mixed_pool_lies_beside_the_scores(collection: EncodedCollection, tmp_path: Path) -> None:
+    mixed = replace(collection, languages=["en"] * 15 + ["sw"] * 45)
+    run = {"t0": {"d0": 2.0, "d20": 1.0}}
+    both = {"sw": score(mixed, run, [parse("AP")]), "so": score(collection, run, [parse("AP")])}
+    write_evaluation(tmp_path, {"test": both, "eval": both})
+    assert read_json(tmp_path / "language_mix.json") == {"sw": {"en": 0.5, "sw": 0.5}}
+    write_evaluation(tmp_path, {"test": {"ha": score(mixed, {"t0": {"d1": 1.0}}, [parse("AP")])}})
+    assert set(read_json(tmp_path / "language_mix.json")) == {"sw", "ha"}

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import mmap
+import os
+import weakref
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -52,9 +54,7 @@ class Ragged:
     def release(self) -> None:
         """Give mapped pages back to the system; they are read again where they are needed."""
         for array in (self.values, self.offsets):
-            mapped = getattr(array, "_mmap", None)
-            if mapped is not None:
-                mapped.madvise(mmap.MADV_DONTNEED)
+            release(array)
 
     @classmethod
     def of(cls, rows: Sequence[Sequence[int]], dtype: DTypeLike = np.int32) -> Ragged:
@@ -70,6 +70,57 @@ class Ragged:
         path = folder / f"{name}.values"
         mapped = np.memmap(path, dtype=meta["dtype"], mode="r", shape=shape) if meta["total"] else np.empty(shape)
         return cls(mapped, np.load(folder / f"{name}.offsets.npy", mmap_mode="r"))
+
+
+def release(array: NDArray[np.generic]) -> None:
+    """Give the pages of a mapped array back to the system; nothing where it is not mapped."""
+    mapped = getattr(array, "_mmap", None)
+    if mapped is not None:
+        mapped.madvise(mmap.MADV_DONTNEED)
+
+
+class ArrayFile:
+    """The items of a one-dimensional array on disk (raw, or ``.npy``), read one by one when asked for.
+
+    Nothing is mapped: a reader's memory stays the same however large the file is, in whatever order it is read.
+    """
+
+    def __init__(self, path: Path, dtype: DTypeLike | None = None):
+        mapped = np.load(path, mmap_mode="r") if dtype is None else np.memmap(path, dtype=dtype, mode="r")
+        self.dtype: np.dtype[np.generic] = mapped.dtype
+        self._size, self._start = len(mapped), mapped.offset
+        self._file = os.open(path, os.O_RDONLY)
+        weakref.finalize(self, os.close, self._file)
+
+    def __len__(self) -> int:
+        return self._size
+
+    def read(self, start: int, end: int) -> NDArray[np.generic]:
+        """Items ``start`` to ``end``."""
+        size = self.dtype.itemsize
+        return np.frombuffer(os.pread(self._file, (end - start) * size, self._start + start * size), self.dtype)
+
+
+class RaggedFile:
+    """Single rows of a table of plain items that ``RaggedWriter`` wrote; see ``ArrayFile``."""
+
+    def __init__(self, folder: Path, name: str):
+        meta = read_json(folder / f"{name}.json")
+        self._offsets = ArrayFile(folder / f"{name}.offsets.npy")
+        self._values = ArrayFile(folder / f"{name}.values", meta["dtype"]) if meta["total"] else None
+        self._none = np.zeros(0, dtype=meta["dtype"])
+
+    def __len__(self) -> int:
+        return len(self._offsets) - 1
+
+    def __getitem__(self, row: int) -> NDArray[np.generic]:
+        start, end = self._offsets.read(row, row + 2).tolist()
+        return self._none if self._values is None else self._values.read(start, end)
+
+    def lengths_of(self, rows: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Lengths of ``rows``."""
+        bounds = [self._offsets.read(row, row + 2) for row in rows.tolist()]
+        return np.diff(np.array(bounds, dtype=np.int64).reshape(-1, 2), axis=1)[:, 0]
 
 
 class RaggedWriter:

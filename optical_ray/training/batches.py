@@ -17,11 +17,11 @@ from torch import Tensor
 from optical_ray.data.matched import matched_places
 from optical_ray.data.mixture import Mixture
 from optical_ray.data.permutation import permute
-from optical_ray.data.ragged import Ragged
+from optical_ray.data.ragged import ArrayFile, Ragged, RaggedFile, release
 from optical_ray.retrieval.embeddings import TokenEmbeddings
 
-RELEASE_AFTER = 4096
-"""Rows read after which the pages that they lay on go back to the system."""
+RELEASE_AFTER = 256
+"""Clouds read after which the pages that they lay on go back to the system."""
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,7 @@ def pad_ids(rows: Sequence[NDArray[np.generic]], pad: int) -> Int[Tensor, "B L"]
 
 
 class BitextTokens:
-    """One language's tokenised pairs, from one dataset or several behind each other, memory-mapped.
+    """One language's tokenised pairs, from one dataset or several behind each other, read from disk row by row.
 
     A folder holds ``foreign`` and ``pivot`` (the student's pieces), ``teacher`` (the teacher's pieces of the pivot),
     ``pivot_hash.npy`` (64-bit digest of the pivot's text: the key of its teacher embeddings) and ``id_hash.npy`` (of
@@ -68,16 +68,15 @@ class BitextTokens:
 
     def __init__(self, folders: Sequence[Path], leaks: Sequence[Path] = ()):
         self._parts = [
-            {name: Ragged.open(folder, name) for name in ("foreign", "pivot", "teacher")} for folder in folders
+            {name: RaggedFile(folder, name) for name in ("foreign", "pivot", "teacher")} for folder in folders
         ]
-        self._hashes = [np.load(folder / "pivot_hash.npy", mmap_mode="r") for folder in folders]
+        self._hashes = [ArrayFile(folder / "pivot_hash.npy") for folder in folders]
         self._ids = [folder / "id_hash.npy" for folder in folders]
         self._starts = np.cumsum([0, *(len(hashes) for hashes in self._hashes)])
         left_out = [np.load(folder / "rows.npy") for folder in leaks] or [np.zeros(0, np.int64) for _ in folders]
         self._left_out = np.concatenate([rows + start for rows, start in zip(left_out, self._starts, strict=False)])
         self._skips = self._left_out - np.arange(len(self._left_out))
         self._chosen: NDArray[np.int64] | None = None
-        self._taken = 0
 
     def __len__(self) -> int:
         return int(self._starts[-1]) - len(self._left_out) if self._chosen is None else len(self._chosen)
@@ -108,19 +107,12 @@ class BitextTokens:
     def ids(self, side: str, place: int) -> NDArray[np.generic]:
         """Piece ids of one side ("foreign", "pivot", "teacher") of one pair."""
         part, index = self._place(place)
-        self._taken += 1
-        if self._taken % RELEASE_AFTER == 0:
-            self._release()
         return self._parts[part][side][index]
-
-    def _release(self) -> None:
-        for table in (table for part in self._parts for table in part.values()):
-            table.release()
 
     def pivot_hash(self, place: int) -> np.uint64:
         """The digest of the pivot's text."""
         part, index = self._place(place)
-        return np.uint64(self._hashes[part][index])
+        return np.uint64(self._hashes[part].read(index, index + 1)[0])
 
     def lengths(self) -> PairLengths:
         """Pieces of the longer side of pairs, looked up when asked for."""
@@ -180,6 +172,7 @@ class TeacherEmbeddings:
         if self._taken >= RELEASE_AFTER:
             self._taken = 0
             self._vectors.release()
+            release(self._hashes)
         return stack_cloud([self._vectors[int(place)] for place in places])
 
 

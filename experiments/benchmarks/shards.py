@@ -1,0 +1,170 @@
+"""Ten million sentence pairs on disk: how fast they are written, how much memory reading takes, how far a seek is.
+
+    python experiments/benchmarks/shards.py [--pairs 10000000] [--languages sw,so] [--folder DIR] [--json FILE]
+
+The pairs are made from the bundled CLDR sentences by repetition, each made different by a number at its end, so that
+their lengths are those of real text. Measured: pairs per second from text to shard (filter, Arrow file, manifest with
+its digest; no tokenisation), leaks looked for, pieces written (the tokeniser's own time is not in it: rows of pieces
+are copied), growth of a process's resident memory while it streams batches of 64 from the mixture in random order, and
+the time from nothing to the batch of step 50,000.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import psutil
+
+from optical_ray.data.datasets.cldr_annotations import CldrBitext, CldrCollection
+from optical_ray.data.interface import BITEXT_SCHEMA, Counts
+from optical_ray.data.leaks import EvaluationTexts, find_leaks
+from optical_ray.data.mixture import Mixture, MixtureConfig
+from optical_ray.data.pair_batches import pair_batches
+from optical_ray.data.pair_filter import Pair, PairFilter
+from optical_ray.data.ragged import RaggedWriter
+from optical_ray.data.shards import ShardReader, write_shard
+from optical_ray.training.batches import BitextTokens, PairStream
+
+BATCH = 64
+SEEK_TO = 50_000
+ROWS_AT_ONCE = 65_536
+
+
+def pairs(language: str, count: int) -> Iterator[Pair]:
+    """``count`` pairs: the bundled ones over and over, each with a number of its own."""
+    texts = [
+        (pivot, foreign)
+        for batch in CldrBitext().batches(language, Counts())
+        for pivot, foreign in zip(batch["pivot"].to_pylist(), batch["foreign"].to_pylist(), strict=True)
+    ]
+    for number in range(count):
+        pivot, foreign = texts[number % len(texts)]
+        yield Pair(f"{pivot} {number}", f"{foreign} {number}")
+
+
+def write(language: str, count: int, folder: Path) -> tuple[int, dict[str, Clock]]:
+    """Text to shard, leaks, and a table of pieces in the layout that training reads: rows, and the time of each."""
+    counts = Counts()
+    kept = PairFilter(min_length=1, max_ratio=100.0, duplicates="pair").apply(pairs(language, count), counts)
+    numbered = ((str(number), pair.pivot, pair.foreign) for number, pair in enumerate(kept))
+    with Clock() as shard:
+        manifest = write_shard(folder / "shard", BITEXT_SCHEMA, pair_batches(numbered, counts))
+    texts = EvaluationTexts([CldrCollection(language="sw").load("test")])
+    with Clock() as leaks:
+        find_leaks(ShardReader(folder / "shard").batches(), texts)
+    with Clock() as pieces:
+        _write_pieces(manifest.rows, folder / "tokens")
+    return manifest.rows, {"shard": shard, "leaks": leaks, "pieces": pieces}
+
+
+class Clock:
+    """Seconds on the wall and of the processor while a block runs; both, as others may use the machine."""
+
+    wall = cpu = 0.0
+
+    def __enter__(self) -> Clock:
+        self.wall, self.cpu = time.perf_counter(), time.process_time()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.wall, self.cpu = time.perf_counter() - self.wall, time.process_time() - self.cpu
+
+
+def _write_pieces(rows: int, folder: Path) -> None:
+    """Rows of 6 to 20 pieces."""
+    folder.mkdir(parents=True)
+    numbers = np.random.default_rng(0)
+    for name in ("foreign", "pivot", "teacher"):
+        with RaggedWriter(folder, name, np.int32) as writer:
+            for start in range(0, rows, ROWS_AT_ONCE):
+                lengths = numbers.integers(6, 21, min(ROWS_AT_ONCE, rows - start))
+                writer.append_flat(numbers.integers(7, 8000, lengths.sum()).astype(np.int32), lengths)
+    for name in ("pivot_hash", "id_hash"):
+        np.save(folder / f"{name}.npy", np.arange(rows, dtype=np.uint64))
+
+
+def stream(languages: list[str], folder: Path, steps: int) -> dict[str, float]:
+    """In a process of its own: time to the batch of ``SEEK_TO``, then memory while batches are read."""
+    process = psutil.Process()
+    before = process.memory_info().rss
+    start = time.perf_counter()
+    tables = {language: BitextTokens([folder / language / "tokens"]) for language in languages}
+    lengths = {language: table.lengths() for language, table in tables.items()}
+    mixture = Mixture(
+        {language: len(table) for language, table in tables.items()},
+        MixtureConfig(batch_size=BATCH),
+        subsample_seed=0,
+        order_seed=0,
+        lengths=lambda language, rows: lengths[language][rows],
+    )
+    batches = PairStream(mixture, tables, None, pad=1, teacher_pad=1)
+    batches.batch(SEEK_TO, 0, 1)
+    found = {"seek": time.perf_counter() - start}
+    most, start = 0, time.perf_counter()
+    for step in range(steps):
+        batches.batch(step, 0, 1)
+        if step % 100 == 0:
+            most = max(most, process.memory_info().rss)
+    found["pairs_per_second"] = steps * BATCH / (time.perf_counter() - start)
+    found["growth_mb"] = (max(most, process.memory_info().rss) - before) / 1e6
+    return found
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--pairs", type=int, default=10_000_000, help="in all")
+    parser.add_argument("--languages", default="sw,so")
+    parser.add_argument("--steps", type=int, default=5_000)
+    parser.add_argument("--folder", type=Path, help="where the files go (2 GB for 10 million pairs)")
+    parser.add_argument("--json", type=Path)
+    parser.add_argument("--stream", type=Path, help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    languages = options.languages.split(",")
+    if options.stream:
+        print(json.dumps(stream(languages, options.stream, options.steps)))
+        return
+    folder = Path(tempfile.mkdtemp(prefix="shards-", dir=options.folder))
+    try:
+        result = measure(languages, options.pairs, options.steps, folder)
+    finally:
+        shutil.rmtree(folder)
+    for name, value in result.items():
+        print(f"{name:<32} {value:,.2f}" if isinstance(value, float) else f"{name:<32} {value}")
+    if options.json:
+        options.json.write_text(json.dumps(result, indent=1) + "\n")
+
+
+def measure(languages: list[str], num_pairs: int, steps: int, folder: Path) -> dict[str, Any]:
+    """All figures; languages are written one after the other, on one core."""
+    written = [write(language, num_pairs // len(languages), folder / language) for language in languages]
+    rows = sum(count for count, _ in written)
+    command = [sys.executable, __file__, "--stream", str(folder), "--languages", ",".join(languages)]
+    shown = subprocess.run([*command, "--steps", str(steps)], check=True, capture_output=True, text=True).stdout
+    read = json.loads(shown.splitlines()[-1])
+    seconds = {name: sum(clocks[name].wall for _, clocks in written) for name in written[0][1]}
+    busy = {name: sum(clocks[name].cpu for _, clocks in written) for name in written[0][1]}
+    speeds = {f"{name}, pairs/s": rows / seconds[name] for name in seconds}
+    return {
+        "pairs": rows,
+        "gigabytes of text": sum(path.stat().st_size for path in folder.rglob("rows.arrow")) / 1e9,
+        **speeds,
+        "all of it, pairs/s": rows / sum(seconds.values()),
+        "all of it, pairs per CPU second": rows / sum(busy.values()),
+        f"seek to step {SEEK_TO}, s": read["seek"],
+        "streamed, pairs/s": read["pairs_per_second"],
+        "memory growth while streaming, MB": read["growth_mb"],
+    }
+
+
+if __name__ == "__main__":
+    main()
