@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
+import fcntl
 import logging
 import os
 import socket
 import threading
 import time
-from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import TracebackType
@@ -66,17 +65,16 @@ class Lease:
         self._thread = threading.Thread(target=self._beat, name="lease", daemon=True)
 
     def __enter__(self) -> Lease:
-        while not self._create():
+        with open(self._path.with_name(".lease.lock"), "a") as gate:
+            fcntl.flock(gate, fcntl.LOCK_EX)  # looking and taking are one act; let go of at the end of the block
             holder = holder_of(self._path.parent)
-            if holder is None:
-                continue
-            if holder.is_alive:
+            if holder is not None and holder.is_alive:
                 raise LeaseHeld(
                     f"{self._path.parent.name}: another launcher runs this study "
                     f"(host {holder.host}, pid {holder.pid}, last sign of life {holder.age:.0f} s ago); "
                     "wait for it, or stop it and run again"
                 )
-            self._remove(holder)
+            write_json(self._path, asdict(self._me))
         self._thread.start()
         return self
 
@@ -87,30 +85,6 @@ class Lease:
         self._thread.join()
         if self._is_mine():
             self._path.unlink(missing_ok=True)
-
-    def _create(self) -> bool:
-        """Make the file, if nobody has: written beside and linked, so that it is never seen half."""
-        beside = self._path.with_name(f".lease.{self._me.token}")
-        beside.write_text(json.dumps(asdict(self._me)))
-        try:
-            os.link(beside, self._path)
-        except FileExistsError:
-            return False
-        finally:
-            beside.unlink()
-        return True
-
-    def _remove(self, dead: Holder) -> None:
-        """Take a dead holder's lease away; one that changed hands meanwhile is put back."""
-        aside = self._path.with_name(f".lease.dead.{uuid4().hex}")
-        try:
-            os.rename(self._path, aside)
-        except FileNotFoundError:
-            return
-        if read_json(aside)["token"] != dead.token:
-            with suppress(FileExistsError):  # a third came first
-                os.link(aside, self._path)
-        aside.unlink()
 
     def _beat(self) -> None:
         """Give signs of life until the end, or until another launcher has taken over (this host slept, say)."""

@@ -4,8 +4,9 @@
 
 Each setting simulates studies of three source sets (de, fr, de+fr) on two targets. Coverage is of the report's own 95 %
 interval for one cell fixed beforehand (fr on sw), so studies are independent and the binomial interval is
-exact (Clopper-Pearson). Family-wise false positives are counted where every trained student is exactly null for its population
-of topics: that is the null which the report declares (conditional on the trained seeds and the shared teacher).
+exact (Clopper-Pearson). Family-wise false positives are counted where every trained student is exactly null for its
+population of topics: that is the null which the report declares (conditional on the trained seeds and the shared
+teacher).
 """
 
 from __future__ import annotations
