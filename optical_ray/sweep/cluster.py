@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -95,6 +96,7 @@ def cluster(address: str) -> Iterator[Capacity]:
             ray.init(address="local", num_cpus=int(own.cpus) + 1, log_to_driver=False, logging_level=logging.ERROR)
         else:
             where = os.environ["RAY_ADDRESS"] if address == "auto" else address
+            _check_that_somebody_listens(where)
             variables = {name: os.environ[name] for name in ENVIRONMENT}
             ray.init(where, runtime_env={"env_vars": variables}, log_to_driver=False, logging_level=logging.ERROR)
     except ConnectionError as error:
@@ -105,6 +107,17 @@ def cluster(address: str) -> Iterator[Capacity]:
         yield own if is_local(address) else _capacity()
     finally:
         ray.shutdown()
+
+
+def _check_that_somebody_listens(address: str) -> None:
+    """Ray itself tries for many minutes; raises ``ConnectionError`` at once. Only ``host:port`` is looked at."""
+    host, _, port = address.rpartition(":")
+    if not port.isdigit() or "://" in address:
+        return
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), timeout=10).close()
+    except OSError as error:
+        raise ConnectionError(address) from error
 
 
 def _capacity() -> Capacity:
