@@ -8,7 +8,7 @@ from typing import Any
 from ray import train, tune
 from ray.tune.integration.ray_train import TuneReportCallback
 
-from optical_ray.ledger import TrialState
+from optical_ray.ledger import TrialRecord
 from optical_ray.storage import read_json
 from optical_ray.training.driver import Workers, fit
 from optical_ray.training.loop import DistillationJob, distil
@@ -22,8 +22,8 @@ def run_configuration(config: dict[str, Any], train_folder: Path, workers: Worke
     """
     jobs: list[DistillationJob] = config["jobs"]
     for job in jobs:
-        if _is_complete(job.folder):
-            continue  # this driver was started again, and the seed had ended before
+        if _has_ended(job.folder):
+            continue  # this driver was started again
         tune.report({"key": job.key, "started": True, "step": 0, "objective": 0.0})
         try:
             fit(distil, job, name=job.key, folder=train_folder, workers=workers, callbacks=[TuneReportCallback()])
@@ -31,9 +31,10 @@ def run_configuration(config: dict[str, Any], train_folder: Path, workers: Worke
             tune.report({"key": job.key, "crashed": _reason(error), "step": 0, "objective": 0.0})
 
 
-def _is_complete(folder: Path) -> bool:
-    state: str = read_json(folder / "trial.json")["state"]
-    return state == TrialState.COMPLETE
+def _has_ended(folder: Path) -> bool:
+    """Whether the seed is finished, and not by a crash that may be tried again."""
+    record = TrialRecord.from_json(read_json(folder / "trial.json"))
+    return record.state.is_finished and not record.retryable
 
 
 def _reason(error: BaseException) -> str:

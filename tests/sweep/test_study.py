@@ -12,7 +12,9 @@ import pytest
 from optical_ray.config.experiment import Experiment
 from optical_ray.config.key import canonical
 from optical_ray.config.load import from_dict
+from optical_ray.prepare.text import prepare_text
 from optical_ray.storage import write_json
+from optical_ray.sweep import study
 from optical_ray.sweep.study import check_storage, check_unchanged
 from optical_ray.types import InputError
 from tests.tiny_study import SOURCES, spec
@@ -107,3 +109,11 @@ def test_a_storage_without_rights_is_refused(tmp_path: Path, monkeypatch: pytest
     monkeypatch.setattr(os, "access", lambda path, mode: False)  # a test may run as root, who may write anywhere
     with pytest.raises(InputError, match=r"--storage.*cannot be written"):
         check_storage(str(tmp_path / "runs"))
+
+
+def test_a_teacher_that_breaks_is_said(tmp_path: Path, make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    experiment = make()
+    text = prepare_text(experiment, tmp_path, lambda stage: None)
+    monkeypatch.setattr(study, "fit", lambda *args, **kwargs: {"failed": "loss is nan at step 3"})
+    with pytest.raises(InputError, match=r"trial\.teacher_training: loss is nan at step 3"):
+        study._models(experiment, tmp_path / "tiny", text, study.Progress())
