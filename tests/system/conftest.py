@@ -15,7 +15,7 @@ from optical_ray.evaluate import read_per_query
 from optical_ray.ledger import Ledger, TrialRecord
 from optical_ray.storage import read_json
 from optical_ray.sweep.study import Progress, run_study
-from optical_ray.training.context import LocalContext
+from optical_ray.training.context import LocalContext, Rows
 from optical_ray.training.loop import distil
 from tests import tiny_study
 
@@ -42,18 +42,20 @@ def tiny(tiny_data: Path) -> Callable[..., dict[str, Any]]:
 @pytest.fixture(scope="session")
 def run(ray_cluster: None) -> Run:
     """Run a study on the session's cluster to its end."""
+    import ray
 
     def launched(experiment: Experiment, storage: Path) -> Ledger:
-        return run_study(experiment, storage, address="local", progress=Progress())
+        address = ray.get_runtime_context().gcs_address
+        return run_study(experiment, storage, address=address, progress=Progress())
 
     return launched
 
 
 @pytest.fixture
-def assert_undisturbed(tmp_path: Path) -> Callable[[Ledger, TrialRecord], None]:
-    """The trial's losses and scores are those of the same trial in one process without Ray or any accident."""
+def alone(tmp_path: Path) -> Callable[[Ledger, TrialRecord], tuple[Rows, Path]]:
+    """The rows and the folder of a trial that was run again in this process, without Ray."""
 
-    def check(ledger: Ledger, record: TrialRecord) -> None:
+    def again(ledger: Ledger, record: TrialRecord) -> tuple[Rows, Path]:
         experiment = from_dict(ledger.study["experiment"])
         prepared = tiny_study.prepare(experiment, ledger.folder.parent)
         folder = tmp_path / "alone" / record.key
@@ -61,7 +63,19 @@ def assert_undisturbed(tmp_path: Path) -> Callable[[Ledger, TrialRecord], None]:
         assert job.key == record.key
         context = LocalContext(tmp_path / "run" / record.key, torch.device("cpu"))
         distil(context, job)
-        expected = [row for report in context.reports for row in report["rows"]]
+        return [row for report in context.reports for row in report["rows"]], folder
+
+    return again
+
+
+@pytest.fixture
+def assert_undisturbed(
+    alone: Callable[[Ledger, TrialRecord], tuple[Rows, Path]],
+) -> Callable[[Ledger, TrialRecord], None]:
+    """The trial's losses and scores are those of the same trial in one process without Ray or any accident."""
+
+    def check(ledger: Ledger, record: TrialRecord) -> None:
+        expected, folder = alone(ledger, record)
         rows = ledger.rows(record.key)
         assert [row["step"] for row in rows] == [row["step"] for row in expected]
         assert [row["loss"] for row in rows] == pytest.approx([row["loss"] for row in expected], abs=1e-6)

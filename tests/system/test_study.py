@@ -89,3 +89,27 @@ def test_a_larger_budget_a_new_target_and_a_new_metric_extend_the_study(
     new = ledger.records[-1]
     losses = [row["loss"] for row in ledger.rows(new.key)]
     assert losses == pytest.approx([row["loss"] for row in alone(ledger, new)[0]], abs=1e-4)
+
+
+def test_a_trial_whose_loss_is_no_number_fails_and_the_study_goes_on(
+    storage: Path, run: Run, tiny: Tiny, assert_undisturbed: Check
+) -> None:
+    shutil.rmtree(storage / "tiny")  # its cache stays
+    rate = "optimizer.learning_rate"
+    raw = tiny(
+        evaluation=ONE_TARGET,
+        space={rate: {"kind": "choice", "of": [1e30, 1e-3]}},
+        search={"num_trials": 2, "start_with": [{rate: 1e30}, {rate: 1e-3}]},
+        compute={"max_concurrent_trials": 1},
+    )
+    ledger = run(from_dict(raw), storage)
+    broken, good = ledger.records
+    assert (broken.state, broken.retryable, broken.attempts) == (TrialState.FAIL, False, 1)
+    assert broken.error is not None
+    assert "step" in broken.error or "numbers" in broken.error
+    assert ledger.scores(broken.key) == {}
+    assert good.state is TrialState.COMPLETE
+    assert_undisturbed(ledger, good)
+    before = trial_files(storage, "trial.json")
+    run(from_dict(raw), storage)
+    assert trial_files(storage, "trial.json") == before
