@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import fmean
 from tempfile import TemporaryDirectory
 from typing import Any
 
@@ -187,14 +188,34 @@ def write_evaluation(folder: Path, evaluation: Evaluation) -> None:
                 for topic_id, value in values.items():
                     key = (split, target, metric, topic_id)
                     rows[key] = dict(zip(PER_QUERY.names, (*key, value), strict=True))
-    beside = folder / ".per_query.parquet"
-    pq.write_table(pa.Table.from_pylist(list(rows.values()), schema=PER_QUERY), beside, compression="zstd")
-    beside.replace(folder / "per_query.parquet")
+    _write_per_query(folder, list(rows.values()))
     mixes = {t: scored.languages for t, scored in evaluation.get("test", {}).items() if scored.languages}
     if mixes:
         path = folder / "language_mix.json"
         write_json(path, {**(read_json(path) if path.is_file() else {}), **mixes})
     write_json(folder / "scores.json", _merged(read_scores(folder), means(evaluation)))
+
+
+def write_mean(folder: Path, parts: Sequence[Path]) -> None:
+    """Write the means over ``parts``, replicates that were scored alike, topic by topic, and their mean scores."""
+    values: dict[tuple[str, ...], list[float]] = defaultdict(list)
+    for part in parts:
+        for row in read_per_query(part):
+            values[row["split"], row["target"], row["metric"], row["topic_id"]].append(row["value"])
+    rows = [dict(zip(PER_QUERY.names, (*key, fmean(some)), strict=True)) for key, some in values.items()]
+    _write_per_query(folder, rows)
+    write_json(folder / "scores.json", _mean([read_scores(part) for part in parts]))
+
+
+def _mean(scores: Sequence[Any]) -> Any:
+    first = scores[0]
+    return {key: _mean([one[key] for one in scores]) for key in first} if isinstance(first, dict) else fmean(scores)
+
+
+def _write_per_query(folder: Path, rows: list[dict[str, Any]]) -> None:
+    beside = folder / ".per_query.parquet"
+    pq.write_table(pa.Table.from_pylist(rows, schema=PER_QUERY), beside, compression="zstd")
+    beside.replace(folder / "per_query.parquet")
 
 
 PER_QUERY = pa.schema(

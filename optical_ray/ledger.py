@@ -9,6 +9,7 @@
                      per_query.parquet   columns split, target, metric, topic_id, value
                      run.<target>.trec.gz
         baselines/<name>/                baseline.json, scores.json, per_query.parquet, run.<target>.trec.gz
+                                         (of a control: the means over seed-<n>/, a folder for each seed's student)
 """
 
 from __future__ import annotations

@@ -20,12 +20,12 @@ from optical_ray.config.load import load
 from optical_ray.ledger import Ledger, TrialState
 from optical_ray.summary import seconds_left
 from optical_ray.sweep.cluster import Capacity, cluster
+from optical_ray.sweep.description import check_unchanged
 from optical_ray.sweep.proposals import first_ones, num_configurations
 from optical_ray.sweep.study import (
     Progress,
     capacity_before_start,
     check_storage,
-    check_unchanged,
     run_study,
     study_folder,
 )

@@ -41,7 +41,7 @@ class TeacherTopics(TopicBaseline):
 
 
 class Control(Block):
-    """A student distilled like a trial, with the spec's own ``trial`` and first seed, but on other pairs.
+    """Students distilled like a trial, with the spec's own ``trial`` and every seed, but on other pairs.
 
     ``en``: the pivot onto itself (no other language is seen); ``shuffled``: each pivot sentence with the translation of
     another (the language is seen, its meaning is not). ``params`` change the trial, as ``start_with`` does.

@@ -5,12 +5,14 @@ from __future__ import annotations
 import shutil
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from ray.train import TrainingFailedError
 
 from optical_ray.config.baselines import Control, TeacherTopics
 from optical_ray.config.experiment import Experiment
 from optical_ray.config.load import control_trial
+from optical_ray.evaluate import write_mean
 from optical_ray.prepare.baselines import BaselineFolder, scored_on
 from optical_ray.prepare.cache import Cache
 from optical_ray.prepare.study import Prepared
@@ -19,7 +21,7 @@ from optical_ray.prepare.tokens import Pieces, collection_tokens
 from optical_ray.prepare.topics import topic_texts, topics_digest, translated
 from optical_ray.sweep.cluster import workers_of
 from optical_ray.sweep.rescore import RescoringJob, score_students
-from optical_ray.training.driver import fit
+from optical_ray.training.driver import Workers, fit
 from optical_ray.training.loop import ScoringJob, distil
 
 
@@ -36,33 +38,53 @@ def add_baselines(experiment: Experiment, text: Text, prepared: Prepared, folder
 def _distil_control(
     experiment: Experiment, text: Text, prepared: Prepared, folder: Path, name: str, control: Control
 ) -> None:
-    trial, seed = control_trial(experiment, name), experiment.seed
-    place = BaselineFolder.of(folder, name, [control.kind, prepared.key(trial, seed)])
-    done, train = scored_on(experiment, text), folder / "train"
+    """One student for every seed of the trials; the baseline's scores are their means, topic by topic."""
+    trial = control_trial(experiment, name)
+    place = BaselineFolder.of(folder, name, [control.kind, prepared.key(trial, experiment.seed)])
+    done = {**scored_on(experiment, text), "seeds": list(experiment.seeds)}
     if place.has(done):
         return
-    workers = workers_of(experiment.compute)
-    student = place.folder / "student"
-    run = f"baseline-{name}"
+    place.say("RUNNING")
     try:
-        if (student / "encoder.json").is_file() and (place.folder / "scores.json").is_file():
-            job = RescoringJob(((student, place.folder),), prepared.scoring(experiment), prepared.teacher)
-            fit(score_students, job, name=f"rescore-{name}", folder=train, workers=workers)
-        else:
-            place.say("RUNNING")
-            distillation = replace(
-                prepared.job(experiment, trial, seed, place.folder, logged_step=0), control=control.kind
-            )
-            last = fit(distil, distillation, name=run, folder=train, workers=workers)
-            if "failed" in last:
-                place.say("FAIL", error=last["failed"])
-                return
+        parts = _students(experiment, prepared, folder / "train", place, control)
+    except FloatingPointError as error:
+        place.say("FAIL", error=str(error))
     except TrainingFailedError as error:
         place.say("FAIL", error=str(error).strip().splitlines()[-1])
-        return
-    place.say("COMPLETE", done)
-    for finished in (run, f"rescore-{name}"):
-        shutil.rmtree(train / finished, ignore_errors=True)
+    else:
+        write_mean(place.folder, parts)
+        place.say("COMPLETE", done)
+
+
+def _students(
+    experiment: Experiment, prepared: Prepared, train: Path, place: BaselineFolder, control: Control
+) -> list[Path]:
+    """The folder of every seed's student: those that are there are scored on what is new, the others distilled."""
+    workers = workers_of(experiment.compute)
+    parts = {seed: place.folder / f"seed-{seed}" for seed in experiment.seeds}
+    known = tuple((part / "student", part) for part in parts.values() if _is_student(part))
+    if known:
+        rescoring = RescoringJob(known, prepared.scoring(experiment), prepared.teacher)
+        _fit_once(score_students, rescoring, f"rescore-{place.name}", train, workers)
+    trial = control_trial(experiment, place.name)
+    for seed, part in parts.items():
+        if not _is_student(part):
+            job = replace(prepared.job(experiment, trial, seed, part, logged_step=0), control=control.kind)
+            last = _fit_once(distil, job, f"baseline-{place.name}-{seed}", train, workers)
+            if "failed" in last:
+                raise FloatingPointError(last["failed"])
+    return list(parts.values())
+
+
+def _is_student(part: Path) -> bool:
+    return (part / "student" / "encoder.json").is_file() and (part / "scores.json").is_file()
+
+
+def _fit_once(loop: Any, job: Any, name: str, train: Path, workers: Workers) -> dict[str, Any]:
+    """Run and clear what Ray Train keeps of it."""
+    last = fit(loop, job, name=name, folder=train, workers=workers)
+    shutil.rmtree(train / name, ignore_errors=True)
+    return last
 
 
 def _score_teacher(
@@ -83,7 +105,5 @@ def _score_teacher(
     scoring = ScoringJob(tuple(collections), experiment.evaluation.metrics, "student")
     job = RescoringJob(((prepared.teacher, place.folder),), scoring, prepared.teacher)
     shutil.rmtree(place.folder, ignore_errors=True)
-    run = f"baseline-{name}"
-    fit(score_students, job, name=run, folder=folder / "train", workers=workers_of(experiment.compute))
-    shutil.rmtree(folder / "train" / run, ignore_errors=True)
+    _fit_once(score_students, job, f"baseline-{name}", folder / "train", workers_of(experiment.compute))
     place.say("COMPLETE", done)

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import os
 import shutil
-import subprocess
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -17,18 +15,16 @@ from ray import tune
 from ray.tune.schedulers import ASHAScheduler, FIFOScheduler
 
 from optical_ray.config.experiment import Experiment
-from optical_ray.config.key import canonical
 from optical_ray.config.space import Params
-from optical_ray.config.trial import trims_vocabulary
 from optical_ray.lease import Lease
-from optical_ray.ledger import VERSION, Ledger, TrialState
+from optical_ray.ledger import Ledger, TrialState
 from optical_ray.prepare.baselines import check_baselines, score_runs
 from optical_ray.prepare.study import Prepared, prepare_models
 from optical_ray.prepare.text import Text, prepare_text
-from optical_ray.storage import read_json, write_json
 from optical_ray.summary import best_of
 from optical_ray.sweep.baselines import add_baselines
 from optical_ray.sweep.cluster import DRIVER_CPUS, Capacity, cluster, is_local, local_capacity, workers_of
+from optical_ray.sweep.description import check_unchanged, describe
 from optical_ray.sweep.proposals import Proposals, first_ones, identity, num_configurations
 from optical_ray.sweep.rescore import rescore
 from optical_ray.sweep.search import LedgerCallback, LedgerSearcher, register, runnable, score_of
@@ -36,14 +32,6 @@ from optical_ray.sweep.trial import run_configuration
 from optical_ray.tracking.interface import Tracker
 from optical_ray.training.driver import fit
 from optical_ray.types import InputError
-
-MAY_CHANGE = (
-    *("evaluation.targets", "evaluation.metrics", "evaluation.every", "baselines", "compute", "tracking"),
-    *("search.num_trials", "search.seeds", "data.collections"),
-)
-"""What a later launch of the same study may change (of the collections: more of them)."""
-
-PACKAGES = ("optical-ray", "ray", "torch", "transformers", "POT", "optuna", "mlflow", "pytrec-eval-terrier")
 
 
 @dataclass
@@ -141,67 +129,8 @@ def _open_study(
         progress.say("starting Ray")
         with cluster(address) as found:
             found.at_once(experiment.compute, num_configurations(experiment))
-            _describe(experiment, folder, text)
+            describe(experiment, folder, text)
             yield folder, text, found
-
-
-def check_unchanged(experiment: Experiment, folder: Path) -> None:
-    """Refuse a spec that differs from the study's own in anything but ``MAY_CHANGE``; the first path is named."""
-    path = folder / "study.json"
-    if not path.is_file():
-        return
-    old, new = read_json(path)["experiment"], canonical(experiment)
-    for where, was, now in _differences(old, new):
-        if where.startswith("data.collections.") and was is None:
-            if trims_vocabulary(experiment.trial):
-                raise InputError(
-                    f"{where}: trim_vocabulary is on: the vocabulary was cut to the text the study was begun with; "
-                    "give the new study another name"
-                )
-            continue
-        if where.startswith("data.collections.") or not any(
-            where == free or where.startswith(free + ".") for free in MAY_CHANGE
-        ):
-            raise InputError(
-                f"{where}: the study {experiment.name!r} was begun with {was!r}, the spec says {now!r}; "
-                "change it back, or give the new study another name"
-            )
-
-
-def _differences(old: Any, new: Any, where: str = "") -> Iterator[tuple[str, Any, Any]]:
-    if isinstance(old, dict) and isinstance(new, dict):
-        for key in dict.fromkeys([*old, *new]):
-            yield from _differences(old.get(key), new.get(key), f"{where}.{key}" if where else key)
-    elif old != new:
-        yield where, old, new
-
-
-def _describe(experiment: Experiment, folder: Path, text: Text) -> None:
-    """Write ``study.json``: the resolved spec and what it stands on."""
-    path = folder / "study.json"
-    created = read_json(path)["created"] if path.is_file() else time.time()
-    content = {
-        "version": VERSION,
-        "name": experiment.name,
-        "created": created,
-        "experiment": canonical(experiment),
-        "targets": list(experiment.targets),
-        "digests": text.digests,
-        "licences": text.licences,
-        "data": text.report,
-        "versions": {package: version(package) for package in PACKAGES},
-        "git_commit": _git_commit(),
-    }
-    if experiment.search.mode == "estimate":
-        content["design"] = {"configurations": first_ones(experiment)}
-    write_json(path, content)
-
-
-def _git_commit() -> str | None:
-    """The commit of the folder that the launch is made from; ``None`` where it is no git checkout."""
-    git = shutil.which("git")
-    found = git and subprocess.run([git, "rev-parse", "HEAD"], capture_output=True, text=True, check=False)
-    return found.stdout.strip() or None if found else None
 
 
 def _models(experiment: Experiment, folder: Path, text: Text, progress: Progress) -> Prepared:

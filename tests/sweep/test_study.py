@@ -15,7 +15,8 @@ from optical_ray.config.load import from_dict
 from optical_ray.prepare.text import prepare_text
 from optical_ray.storage import write_json
 from optical_ray.sweep import study
-from optical_ray.sweep.study import check_storage, check_unchanged
+from optical_ray.sweep.description import check_unchanged
+from optical_ray.sweep.study import check_storage
 from optical_ray.types import InputError
 from tests.tiny_study import SOURCES, spec
 
