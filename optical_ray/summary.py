@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from optical_ray.ledger import Ledger, Scores, TrialRecord, TrialState
+
+LOOSE = 0.02
+"""The share of a sentence's mass at the wrong place above which a transport plan counts as not converged."""
 
 
 @dataclass(frozen=True)
@@ -55,6 +58,22 @@ def seconds_left(ledger: Ledger, num_trials: int, at_once: int) -> float | None:
         return None
     done = sum(record.state.is_finished for record in ledger.records)
     return max(0, num_trials - done) * (sum(spent) / len(spent)) / max(1, at_once)
+
+
+def unconverged(ledger: Ledger) -> list[tuple[TrialRecord, float]]:
+    """Complete trials whose last plans are no plans yet, with their marginal error: above ``LOOSE`` of the mass."""
+    found = []
+    for record in ledger.records:
+        row = ledger.last_row(record.key) if record.state is TrialState.COMPLETE else None
+        error = (row or {}).get("ot/marginal_error", 0.0)
+        if error > LOOSE and not _is_unbalanced(record.config):
+            found.append((record, error))
+    return found
+
+
+def _is_unbalanced(config: Mapping[str, Any]) -> bool:
+    """Whether the trial's marginals need not hold."""
+    return ((config.get("loss") or {}).get("sinkhorn") or {}).get("tau") is not None
 
 
 def status_json(ledger: Ledger) -> dict[str, Any]:

@@ -10,7 +10,7 @@ import pytest
 
 from optical_ray.ledger import Ledger, TrialState
 from optical_ray.storage import write_json
-from optical_ray.summary import best_of, objective_of, seconds_left, states, status_json
+from optical_ray.summary import best_of, objective_of, seconds_left, states, status_json, unconverged
 
 
 @pytest.fixture
@@ -115,3 +115,19 @@ def test_status_says_it_for_programs(ledger: Ledger) -> None:
     assert (broken["state"], broken["error"], broken["scores"]) == ("FAIL", "why", {})
     assert (waiting["state"], waiting["attempts"]) == ("WAITING", 0)
     assert states(ledger) == {"COMPLETE": 1, "FAIL": 1, "WAITING": 1}
+
+
+def test_plans_that_are_none_yet_are_named_unless_nothing_must_hold(ledger: Ledger) -> None:
+    for key, error, tau in (
+        ("good", 0.001, None),
+        ("loose", 0.3, None),
+        ("unbalanced", 0.3, 0.5),
+        ("none", None, None),
+    ):
+        config = {"loss": {"kind": "optimal_transport", "sinkhorn": {"tau": tau}}}
+        ledger.create(key, params={"p": key}, seed=1, config=config, source_languages=("so",), steps=2)
+        ledger.start(key, resumed_from=0)
+        first, last = {"step": 1, "ot/marginal_error": 0.9}, {"step": 2, "ot/marginal_error": error}
+        ledger.log(key, [first, last if error is not None else {"step": 2, "loss": 1.0}])
+        ledger.finish(key, TrialState.COMPLETE)
+    assert [(record.key, error) for record, error in unconverged(ledger)] == [("loose", 0.3)]

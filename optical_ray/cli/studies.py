@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import shlex
-import shutil
-from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 
@@ -12,16 +10,16 @@ from rich.console import Console
 
 from optical_ray.analysis.report import write_report
 from optical_ray.cli.data_lines import data_lines
+from optical_ray.cli.plan_lines import plan_lines
 from optical_ray.cli.progress import Watch
 from optical_ray.cli.tables import BEST, SUPERVISED, best_lines, score_table
 from optical_ray.cli.terminal import chatter_to, console
 from optical_ray.config.experiment import Experiment
 from optical_ray.config.load import load
 from optical_ray.ledger import Ledger, TrialState
-from optical_ray.summary import seconds_left
-from optical_ray.sweep.cluster import Capacity, cluster
+from optical_ray.summary import unconverged
+from optical_ray.sweep.cluster import cluster
 from optical_ray.sweep.description import check_unchanged
-from optical_ray.sweep.proposals import first_ones, num_configurations
 from optical_ray.sweep.study import (
     Progress,
     capacity_before_start,
@@ -50,38 +48,6 @@ def show_plan(spec: Path, storage: str, settings: list[str], address: str) -> No
             capacity = found
     for line in plan_lines(experiment, folder, capacity):
         console().print(line, soft_wrap=True)
-
-
-def plan_lines(experiment: Experiment, folder: Path, capacity: Capacity) -> list[str]:
-    """The plan in words; raises ``InputError`` where the cluster cannot place a trial."""
-    configurations, seeds = num_configurations(experiment), len(experiment.seeds)
-    at_once = capacity.at_once(experiment.compute, configurations)
-    compute, steps = experiment.compute, experiment.trial.optimizer.steps
-    lines = [
-        f"study        {experiment.name} in {folder}",
-        f"targets      {', '.join(experiment.targets)}; {', '.join(experiment.evaluation.metrics)}",
-        f"trials       {configurations} configurations x {seeds} seed{'s' * (seeds > 1)} "
-        f"({experiment.search.mode}), {steps} steps of {experiment.trial.data.batch_size} pairs each",
-        *(
-            f"space        {path}: {dimension.model_dump(exclude_defaults=True)}"
-            for path, dimension in experiment.space.items()
-        ),
-        f"first        {'; '.join(_params(params) for params in first_ones(experiment)[:8]) or '-'}",
-        f"resources    {at_once} trial{'s' * (at_once > 1)} at once, each {compute.num_workers} worker"
-        f"{'s' * (compute.num_workers > 1)} x {compute.cpus_per_worker} CPU, {compute.gpus_per_worker:g} GPU "
-        f"(there are {capacity.cpus:g} CPUs, {capacity.gpus:g} GPUs)",
-        f"disk         {_free(folder)} free; weights kept: {compute.keep}",
-    ]
-    left = None
-    if (folder / "study.json").is_file():
-        ledger = Ledger.open(folder)
-        done = sum(record.state.is_finished for record in ledger.records)
-        lines.append(f"so far       {done} of {configurations * seeds} trials finished")
-        left = seconds_left(ledger, configurations * seeds, at_once)
-    lines.append(
-        "time         " + ("unknown before the first trial" if left is None else f"about {left / 60:.0f} min left")
-    )
-    return lines
 
 
 def prepare_study(spec: Path, storage: str, settings: list[str], address: str) -> None:
@@ -146,6 +112,12 @@ def _say_result(screen: Console, experiment: Experiment, ledger: Ledger) -> int:
     for record in failed:
         again = "; run again to retry" if record.retryable else ""
         screen.print(f"trial {record.key} failed: {record.error}{again}", soft_wrap=True, markup=False)
+    for record, error in unconverged(ledger):
+        screen.print(
+            f"trial {record.key}: the transport plans end with a marginal error of {error:.2g}; their epsilon is too "
+            "small for loss.sinkhorn.max_iterations: raise either",
+            soft_wrap=True,
+        )
     where = shlex.quote(str(ledger.folder))
     screen.print()
     screen.print(f"MLflow:  optical-ray ui {where}", soft_wrap=True)
@@ -156,15 +128,6 @@ def _say_result(screen: Console, experiment: Experiment, ledger: Ledger) -> int:
 def _say_data(screen: Console, experiment: Experiment, progress: Progress) -> None:
     for line in data_lines(progress.data, experiment.trial.data.leaks):
         screen.print(line, soft_wrap=True, markup=False)
-
-
-def _params(params: Mapping[str, object]) -> str:
-    return ", ".join(f"{path.rpartition('.')[2]}={value}" for path, value in params.items())
-
-
-def _free(folder: Path) -> str:
-    existing = next(path for path in (folder, *folder.absolute().parents) if path.exists())
-    return f"{shutil.disk_usage(existing).free / 1e9:.0f} GB"
 
 
 def _log(folder: Path) -> Path:

@@ -14,6 +14,7 @@ from optical_ray.config.choices import Block
 from optical_ray.config.trial import SUBSET_SIGN
 
 Value = float | int | str
+Design = Literal["lattice", "leave_one_out", "orders"]
 
 
 class Float(Block):
@@ -117,12 +118,20 @@ class Choice(Block):
 
 
 class Subset(Block):
-    """A set of languages, ``min_size`` to ``max_size`` of ``of``; written as a label such as ``"de+hi"``."""
+    """A set of languages, ``min_size`` to ``max_size`` of ``of``; written as a label such as ``"de+hi"``.
+
+    ``design`` says which sets there are: ``lattice`` all of them; ``leave_one_out`` single languages, all but one, and
+    all; ``orders`` the prefixes of ``orders`` random orders of the languages and of the same orders backwards, which
+    average to an unbiased Shapley value (Castro, Gomez and Tejada 2009). Every language is in as many sets as any other
+    in the first two, and in as many steps "without it, with it" in the third.
+    """
 
     kind: Literal["subset"] = "subset"
     of: tuple[str, ...] = Field(min_length=1)
     min_size: int = Field(1, ge=1)
     max_size: int | None = Field(None, ge=1)
+    design: Design = Field("lattice", json_schema_extra={"since": 2})
+    orders: int = Field(2, ge=1, json_schema_extra={"since": 2})
 
     @model_validator(mode="after")
     def _ordered(self) -> Subset:
@@ -132,6 +141,8 @@ class Subset(Block):
             raise ValueError(f"of: a language's code must not hold {SUBSET_SIGN!r}")
         if self.min_size > self.largest:
             raise ValueError(f"min_size: must be <= {self.largest}, the largest set, got {self.min_size}")
+        if not self._sets():
+            raise ValueError(f"design: {self.design} has no set of {self.min_size} to {self.largest} languages")
         return self
 
     @property
@@ -141,13 +152,34 @@ class Subset(Block):
 
     def corners(self) -> list[Value]:
         """Every smallest set, and a largest one."""
-        sets = [*itertools.combinations(sorted(self.of), self.min_size)]
-        return [SUBSET_SIGN.join(s) for s in dict.fromkeys([*sets, tuple(sorted(self.of)[: self.largest])])]
+        sizes = [len(languages) for languages in self._sets()]
+        return [
+            SUBSET_SIGN.join(languages)
+            for place, languages in enumerate(self._sets())
+            if len(languages) == sizes[0] or place == sizes.index(sizes[-1])
+        ]
 
     def grid(self) -> list[Value]:
-        """Every set, small ones first."""
-        sizes = range(self.min_size, self.largest + 1)
-        return [SUBSET_SIGN.join(s) for size in sizes for s in itertools.combinations(sorted(self.of), size)]
+        """Every set of the design, small ones first."""
+        return [SUBSET_SIGN.join(languages) for languages in self._sets()]
+
+    def _sets(self) -> list[tuple[str, ...]]:
+        names, size = sorted(self.of), len(self.of)
+        if self.design == "orders":
+            found = _prefixes(names, self.orders)
+        else:
+            sizes = range(1, size + 1) if self.design == "lattice" else sorted({1, size - 1, size} - {0})
+            found = [languages for length in sizes for languages in itertools.combinations(names, length)]
+        return [languages for languages in found if self.min_size <= len(languages) <= self.largest]
+
+
+def _prefixes(names: list[str], num_orders: int) -> list[tuple[str, ...]]:
+    """The distinct prefixes of random orders and of their reverses, small ones first."""
+    random = np.random.default_rng(0)
+    orders = [[names[place] for place in random.permutation(len(names))] for _ in range(num_orders)]
+    both = [direction for order in orders for direction in (order, order[::-1])]
+    prefixes = {tuple(sorted(order[:length])) for order in both for length in range(1, len(names) + 1)}
+    return sorted(prefixes, key=lambda languages: (len(languages), languages))
 
 
 AnyDimension = Float | Int | Choice | Subset

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
+from optical_ray.config.key import canonical
 from optical_ray.config.load import from_dict
 from optical_ray.config.space import Choice, Float, Int, Subset, active, corners, dimensions, grid
 from optical_ray.types import InputError
@@ -132,3 +133,38 @@ def test_an_estimate_needs_to_know_how_many_points_a_float_takes(raw: dict[str, 
     with pytest.raises(InputError, match=r"^space\.loss\.sinkhorn\.epsilon\.points: "):
         from_dict(raw)
     assert experiment.seeds == (3, 4)
+
+
+LANGUAGES = ("sw", "de", "hi", "so", "mr")
+
+
+def sets_of(**settings: Any) -> list[set[str]]:
+    return [set(str(label).split("+")) for label in Subset(of=LANGUAGES, **settings).grid()]
+
+
+def test_leave_one_out_is_singles_all_but_one_and_all() -> None:
+    found = sets_of(design="leave_one_out")
+    assert [len(one) for one in found] == [1] * 5 + [4] * 5 + [5]
+    assert len({sum(language in one for one in found) for language in LANGUAGES}) == 1  # balanced
+    assert len(Subset(of=("a", "b"), design="leave_one_out").grid()) == 3
+    assert sets_of(design="leave_one_out", max_size=1) == [{language} for language in sorted(LANGUAGES)]
+
+
+@pytest.mark.parametrize("orders", [1, 2, 5])
+def test_orders_are_chains_to_the_whole_set_and_back(orders: int) -> None:
+    """The two directions of an order need the complements of each other's prefixes, so the design holds them all."""
+    found = sets_of(design="orders", orders=orders)
+    assert len(found) <= orders * 2 * 4 + 1
+    assert found == sets_of(design="orders", orders=orders)  # the same each time
+    proper = [one for one in found if len(one) < 5]
+    assert all(set(LANGUAGES) - one in proper for one in proper)
+    assert all(any(one < other and len(other) == len(one) + 1 for other in found) for one in proper)
+
+
+def test_a_design_without_a_set_is_refused() -> None:
+    with pytest.raises(ValidationError, match="design: leave_one_out has no set of 2 to 3 languages"):
+        Subset(of=LANGUAGES, design="leave_one_out", min_size=2, max_size=3)
+
+
+def test_older_studies_know_of_no_designs() -> None:
+    assert set(canonical(Subset(of=LANGUAGES))) == {"kind", "of", "min_size", "max_size"}

@@ -1,0 +1,107 @@
+"""What ``plan`` says of a study before anything runs."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from optical_ray.config.experiment import Experiment
+from optical_ray.config.load import with_params
+from optical_ray.config.space import Subset, corners
+from optical_ray.ledger import Ledger
+from optical_ray.losses.optimal_transport import OptimalTransport
+from optical_ray.summary import seconds_left
+from optical_ray.sweep.cluster import Capacity
+from optical_ray.sweep.proposals import first_ones, num_configurations
+
+
+def plan_lines(experiment: Experiment, folder: Path, capacity: Capacity) -> list[str]:
+    """The plan in words; raises ``InputError`` where the cluster cannot place a trial."""
+    configurations, seeds = num_configurations(experiment), len(experiment.seeds)
+    at_once = capacity.at_once(experiment.compute, configurations)
+    compute, steps = experiment.compute, experiment.trial.optimizer.steps
+    lines = [
+        f"study        {experiment.name} in {folder}",
+        f"targets      {', '.join(experiment.targets)}; {', '.join(experiment.evaluation.metrics)}",
+        f"trials       {configurations} configurations x {seeds} seed{'s' * (seeds > 1)} "
+        f"({experiment.search.mode}), {steps} steps of {experiment.trial.data.batch_size} pairs each",
+        *(
+            f"space        {path}: {dimension.model_dump(exclude_defaults=True)}"
+            for path, dimension in experiment.space.items()
+        ),
+        *(f"design       {line}" for line in _designs(experiment)),
+        *(f"duplicates   {line}" for line in _twins(experiment)),
+        f"first        {'; '.join(_params(params) for params in first_ones(experiment)[:8]) or '-'}",
+        f"resources    {at_once} trial{'s' * (at_once > 1)} at once, each {compute.num_workers} worker"
+        f"{'s' * (compute.num_workers > 1)} x {compute.cpus_per_worker} CPU, {compute.gpus_per_worker:g} GPU "
+        f"(there are {capacity.cpus:g} CPUs, {capacity.gpus:g} GPUs)",
+        f"disk         {_free(folder)} free; weights kept: {compute.keep}",
+    ]
+    left = None
+    if (folder / "study.json").is_file():
+        ledger = Ledger.open(folder)
+        done = sum(record.state.is_finished for record in ledger.records)
+        lines.append(f"so far       {done} of {configurations * seeds} trials finished")
+        left = seconds_left(ledger, configurations * seeds, at_once)
+    lines.append(
+        "time         " + ("unknown before the first trial" if left is None else f"about {left / 60:.0f} min left")
+    )
+    return lines
+
+
+def _designs(experiment: Experiment) -> Iterator[str]:
+    """For every complete lattice of an ``estimate`` study: its size, and the smaller balanced designs there are."""
+    if experiment.search.mode != "estimate":
+        return
+    students = num_configurations(experiment) * len(experiment.seeds)
+    for path, dimension in experiment.space.items():
+        if not isinstance(dimension, Subset) or dimension.design != "lattice":
+            continue
+        sets = len(dimension.grid())
+        offers = []
+        for changed in ({"design": "leave_one_out"}, {"design": "orders", "orders": len(dimension.of) // 2 or 1}):
+            smaller = len(Subset.model_validate({**dimension.model_dump(), **changed}).grid())
+            if smaller < sets:
+                said = ", ".join(f"{name}: {value}" for name, value in changed.items())
+                offers.append(f"{{{said}}} with {smaller} sets, {students * smaller // sets} students")
+        yield f"{path}: {sets} sets, {students} students" + (f"; or {', or '.join(offers)}" if offers else "")
+
+
+def _params(params: Mapping[str, object]) -> str:
+    return ", ".join(f"{path.rpartition('.')[2]}={value}" for path, value in params.items())
+
+
+def _free(folder: Path) -> str:
+    existing = next(path for path in (folder, *folder.absolute().parents) if path.exists())
+    return f"{shutil.disk_usage(existing).free / 1e9:.0f} GB"
+
+
+def _twins(experiment: Experiment) -> Iterator[str]:
+    """Points of the space that are the same transport problem under two names.
+
+    Vectors have unit length, so their squared Euclidean distance is twice 1 - cosine: at twice the epsilon it has
+    the same plan, and twice the loss.
+    """
+    is_grid = experiment.search.mode == "estimate"
+    ranges: dict[str, list[float]] = {}
+    for params in first_ones(experiment) if is_grid else corners(experiment.space):
+        loss = with_params(experiment, params).loss
+        if isinstance(loss, OptimalTransport) and loss.solver == "sinkhorn":
+            scale = 2 if loss.cost == "squared_euclidean" else 1
+            ranges.setdefault(loss.cost, []).append(loss.sinkhorn.epsilon / scale)
+    cosine, squared = (ranges.get(cost, []) for cost in ("cosine", "squared_euclidean"))
+    if not cosine or not squared:
+        return
+    if is_grid:
+        same = sorted({one for one in cosine for other in squared if abs(one - other) < 1e-9 * one})
+    else:
+        low, high = max(min(cosine), min(squared)), min(max(cosine), max(squared))
+        same = [low, high] if low <= high else []
+    if same:
+        points = " and ".join(f"{value:g}" for value in dict.fromkeys(same))
+        yield (
+            "squared_euclidean at epsilon 2e has the plan of cosine at e (vectors have unit length), and twice the "
+            f"loss: the space holds the same problem twice {'at' if is_grid else 'between'} e = {points}; "
+            "leave one cost out"
+        )
