@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -60,7 +60,8 @@ class Comparison:
     english: str
     foreign: str
     loss: OptimalTransport
-    is_own_loss: bool
+    own_loss: OptimalTransport | None
+    """The trial's; ``loss`` differs from it where it asks for what is not known of these sentences."""
     before: Alignment
     after: Alignment
 
@@ -83,6 +84,8 @@ def compare(ledger: Ledger, record: TrialRecord, student: Path, english: str, fo
     trial = trial_from_dict(dict(record.config))
     own = transport_of(trial.loss)
     loss = own or OptimalTransport()
+    if loss.marginals == "idf":  # which a sentence from outside of the bitext has not
+        loss = replace(loss, marginals="uniform")
     digests = ledger.study["digests"]
     teacher, start = (_cached(ledger.folder, digests[role]) for role in ("teacher", "init"))
     pivot = _read(teacher, english, trial.data)
@@ -90,7 +93,7 @@ def compare(ledger: Ledger, record: TrialRecord, student: Path, english: str, fo
         _align(stage, loss, _read(folder, foreign, trial.data), pivot)
         for stage, folder in (("before distillation", start), ("after distillation", student))
     ]
-    return Comparison(record.key, english, foreign, loss, own is not None, *stages)
+    return Comparison(record.key, english, foreign, loss, own, *stages)
 
 
 def _cached(study: Path, name: str) -> Path:
@@ -111,7 +114,7 @@ def _read(folder: Path, text: str, data: BitextConfig) -> tuple[TokenEmbeddings,
     cloud = checkpoint.load()(torch.tensor([ids]))
     real = cloud.mask[0]
     pieces = [str(tokenizer.backend.id_to_token(index)) for index, kept in zip(ids, real.tolist(), strict=True) if kept]
-    return TokenEmbeddings(cloud.vectors[:, real], cloud.mask[:, real]), tuple(pieces)
+    return cloud.each(lambda array: array[:, real]), tuple(pieces)
 
 
 def _align(

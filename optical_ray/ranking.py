@@ -86,13 +86,14 @@ class EncodedCollection:
 def encode(encoder: TokenEncoder, rows: Ragged) -> TokenEmbeddings:
     """Encode every row, long ones together; the result is in the order of the rows and lies on the CPU.
 
-    Shapes: ``vectors`` (len(rows), longest, D).
+    Shapes: ``vectors`` (len(rows), longest, D), ``mask`` and ``norms`` (len(rows), longest).
     """
     device = next(encoder.parameters()).device
     order = np.argsort(-rows.lengths, kind="stable")
     longest = int(rows.lengths[order[0]])
     vectors = torch.zeros(len(rows), longest, encoder.dim)
     mask = torch.zeros(len(rows), longest, dtype=torch.bool)
+    norms = torch.zeros(len(rows), longest)
     start = 0
     while start < len(order):
         width = int(rows.lengths[order[start]])
@@ -104,8 +105,10 @@ def encode(encoder: TokenEncoder, rows: Ragged) -> TokenEmbeddings:
         places = torch.from_numpy(some)
         vectors[places, :width] = cloud.vectors.cpu()
         mask[places, :width] = cloud.mask.cpu()
+        if cloud.norms is not None:
+            norms[places, :width] = cloud.norms.cpu()
         start += len(some)
-    return TokenEmbeddings(vectors, mask)
+    return TokenEmbeddings(vectors, mask, norms)
 
 
 @dataclass(frozen=True)
@@ -135,7 +138,7 @@ class DocumentVectors:
         """The clouds of a few documents."""
         if isinstance(self.store, TokenEmbeddings):
             chosen = torch.from_numpy(places)
-            return TokenEmbeddings(self.store.vectors[chosen], self.store.mask[chosen])
+            return self.store.each(lambda array: array[chosen])
         return padded([self.store[int(place)] for place in places])
 
     @staticmethod
@@ -154,6 +157,10 @@ def _parts(lengths: NDArray[np.int64], dim: int) -> Iterator[tuple[int, int]]:
         end = start + max(1, int(np.searchsorted(sizes, PART, side="right")))
         yield start, end
         start = end
+
+
+def _row(cloud: TokenEmbeddings, row: int) -> TokenEmbeddings:
+    return cloud.each(lambda array: array[row : row + 1])
 
 
 def padded(rows: Sequence[NDArray[np.generic]]) -> TokenEmbeddings:
@@ -207,7 +214,7 @@ def _rerank(
         mine = np.asarray(candidates[number], dtype=np.int64)
         if not len(mine):
             continue
-        query = TokenEmbeddings(topics.vectors[number : number + 1], topics.mask[number : number + 1])
+        query = _row(topics, number)
         found = maxsim(query, documents.some(np.searchsorted(chosen, mine)))[0].double()
         scores = ((found * SCORE_STEPS).round() / SCORE_STEPS).tolist()
         ordered = sorted(zip(mine.tolist(), scores, strict=True), key=lambda pair: (-pair[1], pair[0]))[:RUN_DEPTH]
@@ -216,4 +223,4 @@ def _rerank(
 
 
 def _to(cloud: TokenEmbeddings, device: str) -> TokenEmbeddings:
-    return TokenEmbeddings(cloud.vectors.to(device), cloud.mask.to(device))
+    return cloud.each(lambda array: array.to(device))

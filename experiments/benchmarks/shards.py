@@ -33,7 +33,8 @@ from optical_ray.data.pair_batches import pair_batches
 from optical_ray.data.pair_filter import Pair, PairFilter
 from optical_ray.data.ragged import RaggedWriter
 from optical_ray.data.shards import ShardReader, write_shard
-from optical_ray.training.batches import BitextTokens, PairStream
+from optical_ray.training.batches import PairStream
+from optical_ray.training.bitext_tokens import BitextTokens
 
 BATCH = 64
 SEEK_TO = 50_000

@@ -34,6 +34,8 @@ def show_alignment(study_dir: Path, key: str, english: str, foreign: str) -> Non
         screen.print(
             f"{alignment.stage}: transport cost {alignment.value:.4f}, mean best cosine {alignment.cosine:.3f}"
         )
-    if not found.is_own_loss:
+    if found.own_loss is None:
         screen.print("this trial was trained with another loss: shown is optimal transport at its defaults")
+    elif found.own_loss != found.loss:
+        screen.print(f"shown with uniform marginals: {found.own_loss.marginals} is known of the bitext alone")
     screen.print(f"saved: {', '.join(map(str, paths))}", soft_wrap=True, markup=False)

@@ -139,9 +139,6 @@ class TrialConfig(Block):
                 f"student.init: kind {self.student.init.kind!r} has new weights that nothing trains; "
                 "use 'teacher' or a pretrained encoder"
             )
-        for loss in (self.loss, *(term.loss for term in getattr(self.loss, "terms", ()))):
-            if getattr(loss, "marginals", "uniform") != "uniform":
-                raise ValueError("loss.marginals: a study's batches carry no token weights; use marginals: uniform")
         encoders = [self.teacher] if self.student.init == "teacher" else [self.teacher, self.student.init]
         names = ("teacher", "student.init")
         widths = [_width(name, encoder) for name, encoder in zip(names, encoders, strict=False)]
@@ -154,6 +151,12 @@ class TrialConfig(Block):
         if self.data.max_length > longest:
             raise ValueError(f"data.max_length: the encoder reads {longest} pieces at most, got {self.data.max_length}")
         return self
+
+
+def reads_idf(trial: TrialConfig) -> bool:
+    """Whether the trial's loss weighs tokens by their inverse document frequency."""
+    losses = (trial.loss, *(term.loss for term in getattr(trial.loss, "terms", ())))
+    return any(getattr(loss, "marginals", None) == "idf" for loss in losses)
 
 
 def trims_vocabulary(trial: TrialConfig) -> bool:

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
+from typing import Any
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
@@ -159,3 +160,12 @@ class RaggedWriter:
         np.save(self._folder / f"{self._name}.offsets.npy", np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64))
         meta = {"dtype": self._dtype.str, "shape": list(self._shape), "total": int(lengths.sum())}
         write_json(self._folder / f"{self._name}.json", meta)
+
+
+def padded_matrix(rows: Sequence[NDArray[np.generic]], pad: float, dtype: DTypeLike) -> NDArray[Any]:
+    """Rows of different lengths as one matrix, ``pad`` behind the shorter ones."""
+    longest = max(len(row) for row in rows)
+    matrix = np.full((len(rows), longest), pad, dtype=dtype)
+    for index, row in enumerate(rows):
+        matrix[index, : len(row)] = row
+    return matrix

@@ -91,8 +91,10 @@ class TokenEncoder(nn.Module):
         vectors = hidden if self.projection is None else self.projection(hidden)
         mask = self._supported(ids)
         mask = mask | (attended & ~mask.any(dim=1, keepdim=True))  # a text of specials alone still needs a vector
-        vectors = nn.functional.normalize(vectors.float(), dim=-1)
-        return TokenEmbeddings(vectors * mask.unsqueeze(-1), mask)
+        vectors = vectors.float()
+        norms = vectors.detach().norm(dim=-1) * mask
+        vectors = nn.functional.normalize(vectors, dim=-1)
+        return TokenEmbeddings(vectors * mask.unsqueeze(-1), mask, norms)
 
     def _supported(self, ids: Int[Tensor, "B L"]) -> Bool[Tensor, "B L"]:
         """Where a vector counts."""

@@ -29,11 +29,11 @@ class OptimalTransport(Loss):
 
     ``solver``: ``sinkhorn`` (entropic, balanced or with ``sinkhorn.tau`` unbalanced), ``ipot`` (proximal point), or
     ``exact`` (network simplex, slow); each reads its own block. ``marginals``: mass of the tokens, ``uniform`` over
-    real ones, or in proportion to the weights that come with the embeddings (``norm``: lengths of the vectors before
-    they were normalised; ``idf``). Mass sums to one in each pair, so long sentences do not dominate. Always computed
-    in float32 or better.
+    real ones, or in proportion to what comes with the embeddings (``norm``: lengths of the vectors before they were
+    normalised; ``idf``: inverse document frequencies in the bitext). Mass sums to one in each pair, so long sentences
+    do not dominate. Always computed in float32 or better.
 
-    Raises ``ValueError`` where marginals need weights and the embeddings have none. Source: Huang, Yu and Allan, WSDM
+    Raises ``ValueError`` where marginals need what the embeddings do not have. Source: Huang, Yu and Allan, WSDM
     2023 (arXiv 2301.12566), section 4; norm marginals: Yokoi et al., EMNLP 2020 (arXiv 2004.15003).
     """
 
@@ -78,14 +78,15 @@ class OptimalTransport(Loss):
 
 
 def _marginal(tokens: TokenEmbeddings, marginals: Marginals) -> Float[Tensor, "B L"]:
-    """Mass of each token, summing to one over real tokens; equal where every weight of a text is zero."""
+    """Mass of each token, summing to one over real tokens; equal where a text has no weight at all."""
     dtype = tokens.vectors.dtype
     mask = tokens.mask.to(dtype)
     equal = mask / mask.sum(1, keepdim=True).clamp_min(1)
     if marginals == "uniform":
         return equal
-    if tokens.weights is None:
-        raise ValueError(f"marginals: {marginals} needs token weights, and these embeddings have none; use uniform")
-    weights = tokens.weights.detach().to(dtype) * mask
+    known = tokens.norms if marginals == "norm" else tokens.idf
+    if known is None:
+        raise ValueError(f"marginals: {marginals} is not known of these embeddings; use uniform")
+    weights = known.detach().to(dtype) * mask
     total = weights.sum(1, keepdim=True)
     return torch.where(total > 0, weights / torch.where(total > 0, total, 1), equal)

@@ -4,6 +4,7 @@ pivot, and the scores of the undistilled student. One worker group does all, and
 from __future__ import annotations
 
 import time
+from contextlib import ExitStack
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -13,6 +14,7 @@ import numpy as np
 import tokenizers
 import torch
 import torch.distributed as dist
+from numpy.typing import DTypeLike
 
 from optical_ray.config.trial import TeacherTraining
 from optical_ray.data.ragged import Ragged, RaggedWriter
@@ -161,10 +163,11 @@ def _batch(size: int, training: TeacherTraining, step: int) -> np.ndarray[Any, A
 
 @torch.inference_mode()
 def embed_pivots(context: Context, teacher: Path, tokens: tuple[Path, ...], folder: Path) -> None:
-    """Write the teacher's vectors (float16) of every pivot sentence in ``tokens``, each sentence once.
+    """Write the teacher's vectors of every pivot sentence in ``tokens``, each sentence once.
 
-    Files: ``hashes.npy`` (sorted digests of the texts) and ``vectors``, a ragged table in their order; the sentences
-    are shared out over the workers and put together by the first.
+    Files: ``hashes.npy`` (sorted digests of the texts) and, in their order, the ragged tables ``vectors`` (float16),
+    ``norms`` (float32: of the vectors before they were normalised) and ``pieces`` (int32: what the vectors stand for).
+    The sentences are shared out over the workers and put together by the first.
     """
     hashes, places = unique_pivots(tokens)
     encoder = Checkpoint.open(teacher).load().to(context.device)
@@ -173,27 +176,40 @@ def embed_pivots(context: Context, teacher: Path, tokens: tuple[Path, ...], fold
     if context.leads:
         folder.mkdir(parents=True, exist_ok=True)
     _barrier(context)
-    with RaggedWriter(folder, f"part{context.rank}", np.float16, (encoder.dim,)) as writer:
+    tables = {"vectors": (np.float16, (encoder.dim,)), "norms": (np.float32, ()), "pieces": (np.int32, ())}
+    with ExitStack() as stack:
+        writers = {
+            name: stack.enter_context(RaggedWriter(folder, f"part{context.rank}-{name}", *layout))
+            for name, layout in tables.items()
+        }
         rows = teacher_rows(tokens, mine)
         while some := list(islice(rows, SENTENCES_AT_ONCE)):
-            cloud = encode(encoder, Ragged.of([row.tolist() for row in some]))
-            writer.append([vectors[mask].numpy() for vectors, mask in zip(cloud.vectors, cloud.mask, strict=True)])
+            ids = Ragged.of([row.tolist() for row in some])
+            cloud = encode(encoder, ids)
+            assert cloud.norms is not None
+            lengths = cloud.mask.sum(dim=1).numpy()
+            writers["vectors"].append_flat(cloud.vectors[cloud.mask].numpy(), lengths)
+            writers["norms"].append_flat(cloud.norms[cloud.mask].numpy(), lengths)
+            writers["pieces"].append(
+                [row[mask[: len(row)]] for row, mask in zip(some, cloud.mask.numpy(), strict=True)]
+            )
     _barrier(context)
     if context.leads:
-        _put_together(folder, context.num_workers, encoder.dim)
+        for name, layout in tables.items():
+            _put_together(folder, context.num_workers, name, *layout)
         np.save(folder / "hashes.npy", hashes)
         write_json(folder / MANIFEST, {"sentences": len(hashes), "dim": encoder.dim})
     _barrier(context)
 
 
-def _put_together(folder: Path, num_parts: int, dim: int) -> None:
+def _put_together(folder: Path, num_parts: int, name: str, dtype: DTypeLike, shape: tuple[int, ...]) -> None:
     """One table from the workers' parts, by streaming."""
-    with RaggedWriter(folder, "vectors", np.float16, (dim,)) as writer:
+    with RaggedWriter(folder, name, dtype, shape) as writer:
         for part in range(num_parts):
-            table = Ragged.open(folder, f"part{part}")
+            table = Ragged.open(folder, f"part{part}-{name}")
             for start in range(0, len(table), SENTENCES_AT_ONCE):
                 writer.append([table[row] for row in range(start, min(start + SENTENCES_AT_ONCE, len(table)))])
-    for path in folder.glob("part*"):
+    for path in folder.glob(f"part*-{name}.*"):
         path.unlink()
 
 

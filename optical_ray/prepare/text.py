@@ -37,6 +37,9 @@ from optical_ray.types import InputError, RelevancePair
 
 SPLITS = ("eval", "test")
 
+EMBEDDINGS_LAYOUT = 2
+"""Of the teacher embeddings' files; part of their key."""
+
 Say = Callable[[str], None]
 
 
@@ -259,7 +262,8 @@ def _embeddings_folder(
     size = sum(int(lengths[part][row]) for part, row in places) * dim * 2
     if size > experiment.compute.cache_limit:
         return None
-    return cache.folder("embeddings", digest([teacher.folder.name, digest([int(value) for value in hashes])]))
+    texts = digest([int(value) for value in hashes])
+    return cache.folder("embeddings", digest([teacher.folder.name, texts, EMBEDDINGS_LAYOUT]))
 
 
 def _report(tokens: dict[str, tuple[Path, ...]], collections: tuple[Path, ...]) -> dict[str, Any]:

@@ -26,6 +26,9 @@ from optical_ray.types import Collection
 LAYOUT = 2
 """Of an encoded collection's files; part of its key."""
 
+TOKENS_LAYOUT = 2
+"""Of a bitext's files in pieces; part of its key."""
+
 
 @dataclass(frozen=True)
 class Pieces:
@@ -64,12 +67,14 @@ def bitext_shard(dataset: BitextDataset, fingerprint: str, language: str, cache:
 
 
 def bitext_tokens(shard: Path, pieces: Pieces, cache: Cache, *, role: Role, max_length: int) -> Path:
-    """The cache entry of a shard in pieces (see ``training.batches.BitextTokens`` for its files)."""
-    key = digest([shard.name, pieces.digest, role, max_length])
+    """The cache entry of a shard in pieces (see ``training.bitext_tokens.BitextTokens`` for its files)."""
+    key = digest([shard.name, pieces.digest, role, max_length, TOKENS_LAYOUT])
 
     def build(folder: Path) -> dict[str, object]:
         reader, truncated = ShardReader(shard), 0
         hashes: dict[str, list[NDArray[np.uint64]]] = {"pivot": [], "id": []}
+        sizes = {"foreign": pieces.student.size, "pivot": pieces.student.size, "teacher": pieces.teacher.size}
+        rows = {name: np.zeros(size, dtype=np.int64) for name, size in sizes.items()}
         with ExitStack() as stack:
             writers = {
                 name: stack.enter_context(RaggedWriter(folder, name, np.int32))
@@ -84,11 +89,14 @@ def bitext_tokens(shard: Path, pieces: Pieces, cache: Cache, *, role: Role, max_
                 sides["teacher"] = sides["pivot"] if pieces.are_same else pieces.teacher.encode(pivot, role, max_length)
                 for name, encoded in sides.items():
                     writers[name].append(encoded.ids)
+                    rows[name] += _rows_with(encoded.ids, sizes[name])
                 truncated += sides["foreign"].truncated + sides["pivot"].truncated
                 hashes["pivot"].append(_hashes(pivot))
                 hashes["id"].append(_hashes(batch["id"].to_pylist()))
         for name, parts in hashes.items():
             np.save(folder / f"{name}_hash.npy", np.concatenate(parts))
+        for name, counts in rows.items():
+            np.save(folder / f"{name}_rows.npy", counts)
         manifest = reader.manifests[0]
         return {
             "pairs": len(reader),
@@ -104,6 +112,14 @@ def bitext_tokens(shard: Path, pieces: Pieces, cache: Cache, *, role: Role, max_
 def _hashes(texts: Sequence[str]) -> NDArray[np.uint64]:
     digests = b"".join(hashlib.blake2b(text.encode(), digest_size=8).digest() for text in texts)
     return np.frombuffer(digests, dtype=np.uint64)
+
+
+def _rows_with(rows: Sequence[Sequence[int]], size: int) -> NDArray[np.int64]:
+    """In how many of the rows each of ``size`` pieces occurs."""
+    table = Ragged.of(rows)
+    row = np.repeat(np.arange(len(table), dtype=np.int64), table.lengths)
+    pieces = np.unique(row * size + table.values.astype(np.int64)) % size
+    return np.bincount(pieces, minlength=size)
 
 
 def unique_pivots(folders: Sequence[Path]) -> tuple[NDArray[np.uint64], list[tuple[int, int]]]:

@@ -10,17 +10,18 @@ from typing import Any
 import torch
 
 from optical_ray.config.load import trial_from_dict
-from optical_ray.config.trial import TrialConfig
+from optical_ray.config.trial import TrialConfig, reads_idf
 from optical_ray.data.mixture import Mixture
 from optical_ray.encoders.checkpoint import Checkpoint, save
 from optical_ray.encoders.token_encoder import TokenEncoder
 from optical_ray.evaluate import Evaluation, Evaluator, means, write_evaluation
-from optical_ray.training.batches import Control, PairStream, TeacherEmbeddings
+from optical_ray.training.batches import Control, PairStream
 from optical_ray.training.checkpoint import load_state, save_state
 from optical_ray.training.context import Context, Rows
 from optical_ray.training.mixing import mixture_of, tables_of
 from optical_ray.training.step import Distillation, TrainState, new_state, train_step
 from optical_ray.training.student import adapt, autocast_dtype, settle
+from optical_ray.training.teacher_embeddings import TeacherEmbeddings
 
 
 @dataclass(frozen=True)
@@ -116,7 +117,7 @@ def _stream(job: DistillationJob, trial: TrialConfig, pad: int) -> PairStream:
     embeddings = None if job.embeddings is None else TeacherEmbeddings(job.embeddings)
     teacher_pad = Checkpoint.open(job.teacher).tokenizer().pad
     mixture: Mixture = mixture_of(trial, {name: table.lengths() for name, table in languages.items()}, job.seed)
-    return PairStream(mixture, languages, embeddings, pad, teacher_pad, job.control)
+    return PairStream(mixture, languages, embeddings, pad, teacher_pad, job.control, with_idf=reads_idf(trial))
 
 
 def _state(context: Context, job: DistillationJob, trial: TrialConfig, student: TokenEncoder) -> TrainState:

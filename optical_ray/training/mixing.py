@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 from optical_ray.config.trial import TrialConfig
 from optical_ray.data.mixture import Mixture, MixtureConfig
-from optical_ray.training.batches import BitextTokens, matched
+from optical_ray.training.bitext_tokens import BitextTokens, matched
 
 
 class LengthTable(Protocol):

@@ -6,7 +6,7 @@ Legend: ``b`` pairs of one worker, ``B`` pairs of all workers, ``M``/``N`` token
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
@@ -81,29 +81,28 @@ class Distillation(nn.Module):
         return StepOutput(total, diagnostics)
 
     def _teacher_cloud(self, batch: PairBatch) -> TokenEmbeddings:
+        idf = None if batch.idf is None else batch.idf.teacher
         if isinstance(batch.teacher, TokenEmbeddings):
-            return batch.teacher
+            return replace(batch.teacher, idf=idf)
         assert self.teacher is not None, "batches of teacher ids need the teacher"
         with torch.no_grad():
-            cloud = compact(self.teacher(batch.teacher))
-        return TokenEmbeddings(cloud.vectors.half().float(), cloud.mask)  # as precise as the cache, so equal to it
+            cloud = compact(replace(self.teacher(batch.teacher), idf=idf))
+        return replace(cloud, vectors=cloud.vectors.half().float())  # as precise as the cache, so equal to it
 
     def _student_clouds(self, batch: PairBatch) -> tuple[TokenEmbeddings, TokenEmbeddings | None]:
         """Both sides in one pass of the student."""
+        idf = batch.idf
         if self.anchor_weight == 0:
-            return self._read(batch.foreign), None
-        width = max(batch.foreign.shape[1], batch.pivot.shape[1])
-        ids = torch.cat([_widen(side, width, self.student.pad) for side in (batch.foreign, batch.pivot)])
-        both = self._read(ids)
+            return self._read(batch.foreign, None if idf is None else idf.foreign), None
+        ids = _behind(batch.foreign, batch.pivot, self.student.pad)
+        both = self._read(ids, None if idf is None else _behind(idf.foreign, idf.pivot, 0))
         size = batch.foreign.shape[0]
-        foreign = TokenEmbeddings(both.vectors[:size], both.mask[:size])
-        pivot = TokenEmbeddings(both.vectors[size:], both.mask[size:])
-        return foreign, compact(pivot)
+        return both.each(lambda array: array[:size]), compact(both.each(lambda array: array[size:]))
 
-    def _read(self, ids: Int[Tensor, "b L"]) -> TokenEmbeddings:
+    def _read(self, ids: Int[Tensor, "b L"], idf: Float[Tensor, "b L"] | None) -> TokenEmbeddings:
         with torch.autocast(ids.device.type, dtype=self.autocast, enabled=self.autocast is not None):
             cloud: TokenEmbeddings = self.student(ids)
-        return cloud
+        return replace(cloud, idf=idf)
 
 
 class Relevance(nn.Module):
@@ -141,8 +140,7 @@ def token_distance(student: TokenEmbeddings, teacher: TokenEmbeddings) -> Float[
 def compact(cloud: TokenEmbeddings) -> TokenEmbeddings:
     """The same clouds with the real tokens first and no column that is empty everywhere."""
     order = torch.argsort((~cloud.mask).to(torch.int8), dim=1, stable=True)[:, : int(cloud.mask.sum(dim=1).max())]
-    vectors = torch.gather(cloud.vectors, 1, order.unsqueeze(-1).expand(-1, -1, cloud.vectors.shape[-1]))
-    return TokenEmbeddings(vectors, torch.gather(cloud.mask, 1, order))
+    return cloud.each(lambda array: torch.take_along_dim(array, order[:, :, None] if array.ndim == 3 else order, dim=1))
 
 
 def gathered(cloud: TokenEmbeddings) -> TokenEmbeddings:
@@ -152,20 +150,27 @@ def gathered(cloud: TokenEmbeddings) -> TokenEmbeddings:
     width = torch.tensor(cloud.mask.shape[1], device=cloud.mask.device)
     dist.all_reduce(width, op=dist.ReduceOp.MAX)
     extra = int(width) - cloud.mask.shape[1]
-    vectors = nn.functional.pad(cloud.vectors, (0, 0, 0, extra)).contiguous()
-    mask = nn.functional.pad(cloud.mask, (0, extra)).to(torch.uint8).contiguous()
-    masks = [torch.empty_like(mask) for _ in range(dist.get_world_size())]
-    dist.all_gather(masks, mask)
-    parts = all_gather(vectors)  # type: ignore[no-untyped-call]
-    return TokenEmbeddings(torch.cat(list(parts)), torch.cat(masks).bool())
+
+    def from_all(array: Tensor) -> Tensor:
+        wide = nn.functional.pad(array, (0, 0, 0, extra) if array.ndim == 3 else (0, extra)).contiguous()
+        if array.ndim == 3:
+            return torch.cat(list(all_gather(wide)))  # type: ignore[no-untyped-call]
+        sent = wide.to(torch.uint8) if wide.dtype == torch.bool else wide
+        parts = [torch.empty_like(sent) for _ in range(dist.get_world_size())]
+        dist.all_gather(parts, sent)
+        return torch.cat(parts).to(wide.dtype)
+
+    return cloud.each(from_all)
 
 
 def _is_distributed() -> bool:
     return dist.is_available() and dist.is_initialized() and dist.get_world_size() > 1
 
 
-def _widen(ids: Int[Tensor, "b L"], width: int, pad: int) -> Int[Tensor, "b W"]:
-    return nn.functional.pad(ids, (0, width - ids.shape[1]), value=pad)
+def _behind(first: Tensor, second: Tensor, pad: int) -> Tensor:
+    """Two padded matrices as one, the rows of ``second`` behind those of ``first``."""
+    width = max(first.shape[1], second.shape[1])
+    return torch.cat([nn.functional.pad(one, (0, width - one.shape[1]), value=pad) for one in (first, second)])
 
 
 @dataclass

@@ -71,6 +71,15 @@ def test_it_shows_and_saves_both_plans(trained: Path, capsys: pytest.CaptureFixt
     assert not torch.allclose(plans[0], plans[1])
 
 
+def test_idf_is_not_known_of_a_new_sentence(trained: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = trained / "trials" / KEY / "trial.json"
+    record = read_json(path)
+    record["config"]["loss"]["marginals"] = "idf"
+    write_json(path, record)
+    show_alignment(trained, KEY, "a small bird sings", "ndege mdogo anaimba")
+    assert "shown with uniform marginals: idf is known of the bitext alone" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize(("english", "foreign"), [("", "ndege"), ("bird", "  ")])
 def test_an_empty_sentence_is_refused(trained: Path, english: str, foreign: str) -> None:
     with pytest.raises(InputError, match="sentence is empty"):

@@ -59,23 +59,24 @@ def test_diagnostics_say_what_did_not_converge(tokens):
     assert out.diagnostics["ot/marginal_error"] > 1e-3
 
 
-@pytest.mark.parametrize("marginals", ["norm", "idf"])
-def test_weights_that_come_with_the_embeddings_are_marginals(tokens, marginals):
+@pytest.mark.parametrize(("marginals", "field"), [("norm", "norms"), ("idf", "idf")])
+def test_weights_that_come_with_the_embeddings_are_marginals(tokens, marginals, field):
     student, teacher = tokens([3, 4], seed=0), tokens([5, 2], seed=1)
     generator = torch.Generator().manual_seed(0)
     student, teacher = (
-        replace(side, weights=torch.rand(side.mask.shape, generator=generator) * 9 * side.mask)
+        replace(side, **{field: torch.rand(side.mask.shape, generator=generator) * 9 * side.mask})
         for side in (student, teacher)
     )
-    student.weights[1] = 0  # says nothing: equal shares
+    mass, other = getattr(student, field), getattr(teacher, field)
+    mass[1] = 0  # says nothing: equal shares
     plan = OptimalTransport(marginals=marginals, solver="exact").plan(student, teacher)
-    torch.testing.assert_close(plan.sum(2)[0], student.weights[0] / student.weights[0].sum())
+    torch.testing.assert_close(plan.sum(2)[0], mass[0] / mass[0].sum())
     torch.testing.assert_close(plan.sum(2)[1], student.mask[1] / 4)
-    torch.testing.assert_close(plan.sum(1), teacher.weights / teacher.weights.sum(1, keepdim=True))
+    torch.testing.assert_close(plan.sum(1), other / other.sum(1, keepdim=True))
 
 
 def test_marginals_without_weights_are_refused(tokens):
-    with pytest.raises(ValueError, match="marginals: idf needs token weights, and these embeddings have none"):
+    with pytest.raises(ValueError, match="marginals: idf is not known of these embeddings; use uniform"):
         OptimalTransport(marginals="idf")(tokens([3], seed=0), tokens([2], seed=1))
 
 

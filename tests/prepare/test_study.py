@@ -19,8 +19,8 @@ from optical_ray.evaluate import Evaluator, means
 from optical_ray.prepare.study import Prepared, prepare_models
 from optical_ray.prepare.text import prepare_text
 from optical_ray.storage import read_json, read_jsonl
-from optical_ray.training.batches import TeacherEmbeddings
 from optical_ray.training.context import LocalContext
+from optical_ray.training.teacher_embeddings import TeacherEmbeddings
 from tests import tiny_study
 from tests.tiny_study import NUM_PAIRS, SOURCES, TARGETS
 
@@ -45,10 +45,16 @@ def test_embeddings_are_what_the_teacher_says_of_each_sentence(
     sentences = [line.split("\t")[0] for line in (root / "de.tsv").read_text().splitlines()]
     hashes = np.load(prepared.tokens["de"][0] / "pivot_hash.npy")
     assert len(hashes) == len(sentences) == NUM_PAIRS
-    cloud = TeacherEmbeddings(prepared.embeddings).cloud(list(hashes))
-    for sentence, vectors, mask in zip(sentences, cloud.vectors, cloud.mask, strict=True):
+    embeddings = TeacherEmbeddings(prepared.embeddings)
+    cloud, pieces = embeddings.cloud(list(hashes)), embeddings.pieces(list(hashes))
+    assert cloud.norms is not None
+    for row, (sentence, vectors, mask) in enumerate(zip(sentences, cloud.vectors, cloud.mask, strict=True)):
+        ids = torch.tensor(tokenizer.encode([sentence], "query", 32).ids)
         with torch.no_grad():
-            alone = teacher(torch.tensor(tokenizer.encode([sentence], "query", 32).ids))
+            alone = teacher(ids)
+            hidden = teacher.projection(teacher.backbone(input_ids=ids).last_hidden_state)[alone.mask]
+        assert torch.equal(torch.from_numpy(pieces[row]), ids[alone.mask].int())
+        assert torch.allclose(cloud.norms[row][mask], hidden.norm(dim=-1), rtol=1e-4)
         expected = alone.vectors[0][alone.mask[0]]
         assert vectors[mask].shape == expected.shape
         assert torch.allclose(vectors[mask], expected, atol=1e-3)  # half precision

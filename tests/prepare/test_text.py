@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ from optical_ray.prepare.text import Text, prepare_text
 from optical_ray.prepare.tokens import unique_pivots
 from optical_ray.prepare.vocabulary import tokenizer_of
 from optical_ray.ranking import EncodedCollection
-from optical_ray.training.batches import BitextTokens
+from optical_ray.training.bitext_tokens import BitextTokens
 from optical_ray.types import InputError
 from tests.tiny_study import NUM_PAIRS, NUM_TOPICS, SOURCES, TARGETS
 
@@ -73,6 +74,10 @@ def test_pairs_lie_in_pieces_as_the_files_have_them(data: Path, make: Make, tmp_
             for side, sentence in (("pivot", pivot), ("foreign", foreign), ("teacher", pivot)):
                 [expected] = tokenizer.encode([sentence], "query", 32).ids
                 assert table.ids(side, row).tolist() == expected
+        for side in ("foreign", "pivot", "teacher"):
+            counts = Counter(piece for row in range(NUM_PAIRS) for piece in set(table.ids(side, row).tolist()))
+            saved = np.load(text.tokens[language][0] / f"{side}_rows.npy")
+            assert {piece: int(count) for piece, count in enumerate(saved) if count} == counts
 
 
 def test_collections_lie_in_pieces_with_their_judgements(data: Path, make: Make, tmp_path: Path) -> None:

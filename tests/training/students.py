@@ -8,8 +8,9 @@ from optical_ray.encoders.scratch import ScratchEncoder
 from optical_ray.encoders.token_encoder import TokenEncoder
 from optical_ray.encoders.tokenizer import PieceTokenizer, train_vocabulary
 from optical_ray.retrieval.embeddings import TokenEmbeddings
-from optical_ray.training.batches import PairBatch, pad_ids, stack_cloud
+from optical_ray.training.batches import PairBatch, pad_ids
 from optical_ray.training.step import TrainState, new_state
+from optical_ray.training.teacher_embeddings import stack_cloud
 from tests.tiny_study import WORDS, sentences, spelt
 
 ENGLISH = [" ".join(words) for words in sentences(5, 32)]

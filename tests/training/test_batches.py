@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,10 @@ import torch
 
 from optical_ray.data.mixture import Mixture, MixtureConfig
 from optical_ray.data.ragged import RaggedWriter
-from optical_ray.training.batches import BitextTokens, PairBatch, PairStream, TeacherEmbeddings, pad_ids, stack_cloud
+from optical_ray.retrieval.embeddings import TokenEmbeddings
+from optical_ray.training.batches import PairBatch, PairStream, pad_ids
+from optical_ray.training.bitext_tokens import BitextTokens
+from optical_ray.training.teacher_embeddings import TeacherEmbeddings, stack_cloud
 
 PAD, TEACHER_PAD, DIM = 1, 0, 3
 SIZES = {"de": 20, "hi": 13}
@@ -28,17 +32,22 @@ def write_language(folder: Path, start: int, count: int) -> Path:
     for name, rows in sides.items():
         with RaggedWriter(folder, name, np.int32) as writer:
             writer.append(rows)
+        np.save(folder / f"{name}_rows.npy", np.bincount([row[0] for row in rows], minlength=3000))
     np.save(folder / "pivot_hash.npy", np.array([n * 7919 for n in numbers], dtype=np.uint64))
     np.save(folder / "id_hash.npy", np.array(numbers, dtype=np.uint64))
     return folder
 
 
 def write_embeddings(folder: Path, numbers: list[int]) -> Path:
-    """Vectors for the pivots of ``numbers``: 1 + n % 2 tokens that all say n."""
+    """Vectors for the pivots of ``numbers``: 1 + n % 2 tokens that all say n, of length n / 2."""
     folder.mkdir()
     np.save(folder / "hashes.npy", np.array([n * 7919 for n in numbers], dtype=np.uint64))
     with RaggedWriter(folder, "vectors", np.float16, (DIM,)) as writer:
         writer.append([np.full((1 + n % 2, DIM), n, dtype=np.float16) for n in numbers])
+    with RaggedWriter(folder, "norms", np.float32) as writer:
+        writer.append([np.full(1 + n % 2, n / 2, dtype=np.float32) for n in numbers])
+    with RaggedWriter(folder, "pieces", np.int32) as writer:
+        writer.append([[n + 2000] * (1 + n % 2) for n in numbers])
     return folder
 
 
@@ -132,6 +141,33 @@ def test_the_teachers_vectors_are_those_of_the_pivot(tables: dict[str, BitextTok
         number = int(foreign[0])
         assert mask.sum() == 1 + number % 2
         assert (vectors[mask] == number).all()
+
+
+def test_norms_and_idf_stand_where_their_pieces_do(tables: dict[str, BitextTokens], tmp_path: Path) -> None:
+    numbers = sorted([*range(100, 120), *range(300, 313)])
+    embeddings = TeacherEmbeddings(write_embeddings(tmp_path / "embeddings", numbers))
+    cached = replace(stream(tables, embeddings), with_idf=True).batch(0, 0, 1)
+    asked = replace(stream(tables), with_idf=True).batch(0, 0, 1)
+    assert isinstance(cached.teacher, TokenEmbeddings)
+    assert cached.idf is not None
+    assert asked.idf is not None
+    rare = {True: np.log((1 + 20) / 2), False: np.log((1 + 13) / 2)}  # every piece is in one row of its language
+    expected = torch.tensor([rare[int(row[0]) < 300] for row in cached.foreign]).float()[:, None]
+    sides = {"foreign": cached.foreign != PAD, "pivot": cached.pivot != PAD, "teacher": cached.teacher.mask}
+    for name, real in sides.items():
+        for batch in (cached, asked):
+            torch.testing.assert_close(getattr(batch.idf, name), expected * real)
+    halves = cached.foreign[:, :1] / 2
+    torch.testing.assert_close(cached.teacher.norms, halves * cached.teacher.mask)
+    assert stream(tables).batch(0, 0, 1).idf is None
+
+
+def test_frequencies_are_those_of_all_files_of_a_language(tmp_path: Path) -> None:
+    folders = [write_language(tmp_path / name, 100, count) for name, count in (("a", 3), ("b", 5))]
+    idf = BitextTokens(folders).idf("foreign")
+    assert idf[100] == pytest.approx(np.log(9 / 3))
+    assert idf[104] == pytest.approx(np.log(9 / 2))
+    assert idf[999] == pytest.approx(np.log(9))
 
 
 @pytest.mark.parametrize("lacking", [100, 109, 312])

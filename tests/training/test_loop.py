@@ -186,3 +186,22 @@ def test_a_student_that_is_broken_by_its_last_step_has_no_scores(job: Distillati
 def changed(job: DistillationJob, block: str, **values: Any) -> DistillationJob:
     config = {**job.config, block: {**job.config[block], **values}}
     return replace(job, config=trial_from_dict(config).model_dump(mode="json"))
+
+
+@pytest.mark.parametrize("marginals", ["norm", "idf"])
+def test_marginals_of_the_texts_reach_the_loss(
+    experiment: Experiment, prepared: Prepared, marginals: str, tmp_path: Path
+) -> None:
+    """The loss differs from that of uniform marginals, and is the same whether the teacher's vectors are cached."""
+    losses = {}
+    for name, cached in ((marginals, True), (marginals, False), ("uniform", True)):
+        loss = {**experiment.trial.model_dump(mode="json")["loss"], "marginals": name}
+        trial = trial_from_dict({**experiment.trial.model_dump(mode="json"), "loss": loss})
+        folder = tmp_path / f"{name}{cached}"
+        job = prepared.job(experiment, trial, 7, folder, 0)
+        context = LocalContext(folder / "run", CPU)
+        distil(context, job if cached else replace(job, embeddings=None))
+        losses[name, cached] = [row["loss"] for report in context.reports for row in report["rows"]]
+    assert losses[marginals, True] == pytest.approx(losses[marginals, False], abs=2e-4)
+    gaps = [abs(a - b) for a, b in zip(losses[marginals, True], losses["uniform", True], strict=True)]
+    assert max(gaps) > 2e-3

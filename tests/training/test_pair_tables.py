@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from optical_ray.data.mixture import Mixture, MixtureConfig
 from optical_ray.data.ragged import RaggedWriter
-from optical_ray.training.batches import BitextTokens, Control, PairStream, matched
+from optical_ray.training.batches import Control, PairStream
+from optical_ray.training.bitext_tokens import BitextTokens, matched
 from optical_ray.types import InputError
 
 
