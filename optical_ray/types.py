@@ -73,7 +73,20 @@ class Collection:
 
 @dataclass(frozen=True, slots=True)
 class RelevancePair:
-    """A query and a document that answers it, in the pivot language: what a teacher is trained on."""
+    """A query and a document that answers it, in the pivot language: what a teacher is trained on.
+
+    ``negatives`` are documents that do not answer it, hard ones. ``scores``: what a better judge (a cross-encoder) says
+    of the document and then of each negative, on any scale where differences count; empty where nobody was asked.
+    Raises ``InputError`` where there are scores of some of them alone.
+    """
 
     query: str
     document: str
+    negatives: tuple[str, ...] = ()
+    scores: tuple[float, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.scores and len(self.scores) != 1 + len(self.negatives):
+            raise InputError(
+                f"scores: got {len(self.scores)}, expected {1 + len(self.negatives)}: of the document and each negative"
+            )

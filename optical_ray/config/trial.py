@@ -24,7 +24,12 @@ SUBSET_SIGN = "+"
 
 
 class TeacherTraining(Block):
-    """The study's first stage: contrastive MaxSim with in-batch negatives on query-document pairs of the pivot."""
+    """The study's first stage: contrastive MaxSim with in-batch negatives on query-document pairs of the pivot.
+
+    ``negatives``: hard ones that every query brings (those that it has, over again where they are fewer).
+    ``kl_weight``: weight of the divergence from what a cross-encoder says of a query's own document and negatives
+    (Santhanam et al. 2022, ColBERTv2), beside the contrastive loss.
+    """
 
     data: tuple[str, ...] = Field(min_length=1)
     """Names under ``data.relevance``."""
@@ -36,6 +41,14 @@ class TeacherTraining(Block):
     clip: float = Field(1.0, gt=0)
     temperature: float = Field(0.05, gt=0)
     seed: int = 0
+    negatives: int = Field(0, ge=0, json_schema_extra={"since": 2})
+    kl_weight: float = Field(0.0, ge=0, json_schema_extra={"since": 2})
+
+    @model_validator(mode="after")
+    def _judged(self) -> TeacherTraining:
+        if self.kl_weight and not self.negatives:
+            raise ValueError("kl_weight: scores are compared among a query's own documents: set negatives too")
+        return self
 
 
 class LoraConfig(Block):

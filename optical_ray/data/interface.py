@@ -80,8 +80,8 @@ class RelevanceDataset(ABC):
     kind: str
 
     @abstractmethod
-    def pairs(self) -> Iterator[RelevancePair]:
-        """Yield the training pairs in an order that never changes."""
+    def pairs(self, counts: Counts) -> Iterator[RelevancePair]:
+        """Yield the training pairs in an order that never changes; ``counts`` learns what is left out."""
 
     @abstractmethod
     def fingerprint(self) -> str:

@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 
 from optical_ray.data.input_files import UNREADABLE, InputFile
+from optical_ray.data.interface import Counts
 from optical_ray.types import InputError
 
 HALF_CHARACTER = re.compile("[\ud800-\udfff]")  # JSON can spell half of a surrogate pair
@@ -37,12 +39,34 @@ def read_lines(file: InputFile) -> Iterator[tuple[int, str]]:
         raise InputError(f"{file.name}: the file is empty")
 
 
+@dataclass
+class BadLines:
+    """A budget of lines that may be left out because they are not what they should be."""
+
+    allowed: int
+    counts: Counts
+    found: int = 0
+
+    def __post_init__(self) -> None:
+        if self.allowed < 0:
+            raise InputError(f"max_bad_lines: must be >= 0, got {self.allowed}")
+
+    def skip(self, error: InputError) -> None:
+        """Count the line that ``error`` speaks of; raises it where there were more than are allowed."""
+        self.found += 1
+        if self.found > self.allowed:
+            more = f"; it is bad line {self.found}, max_bad_lines allows {self.allowed}" if self.allowed else ""
+            raise InputError(f"{error}{more}") from error
+        self.counts.drop("bad lines")
+
+
 def read_columns(
-    file: InputFile, expected: dict[int, str], separator: str | None = "\t"
+    file: InputFile, expected: dict[int, str], separator: str | None = "\t", bad: BadLines | None = None
 ) -> Iterator[tuple[int, list[str]]]:
     """Yield ``(line number, columns)`` of every line that is not blank.
 
-    ``expected`` maps each allowed number of columns to their names. Raises ``InputError`` for any other number.
+    ``expected`` maps each allowed number of columns to their names. Raises ``InputError`` for any other number, unless
+    ``bad`` may skip it.
     """
     for number, line in read_lines(file):
         if not line.strip():
@@ -50,8 +74,17 @@ def read_columns(
         columns = line.split(separator)
         if len(columns) not in expected:
             wanted = " or ".join(f"{count} ({names})" for count, names in sorted(expected.items()))
-            raise InputError(f"{file.name}:{number}: got {len(columns)} columns, expected {wanted}")
+            error = InputError(f"{file.name}:{number}: got {len(columns)} columns, expected {wanted}")
+            if bad is None:
+                raise error
+            bad.skip(error)
+            continue
         yield number, columns
+
+
+def texts_by_id(file: InputFile, wanted: set[str]) -> dict[str, str]:
+    """The texts of the ``wanted`` ids in a table of ``id, text``; those that it lacks are not there."""
+    return {identity: text.strip() for _, (identity, text) in read_columns(file, {2: "id, text"}) if identity in wanted}
 
 
 def read_objects(file: InputFile) -> Iterator[tuple[int, dict[str, Any]]]:

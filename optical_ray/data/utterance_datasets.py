@@ -211,10 +211,12 @@ class UtteranceRelevance(RelevanceDataset):
     def source(self) -> UtteranceSource:
         """The files."""
 
-    def pairs(self) -> Iterator[RelevancePair]:
+    def pairs(self, counts: Counts) -> Iterator[RelevancePair]:
         """Yield the pairs in the order of the file; repeated texts and intents with one utterance give none."""
         self.source().require(self.pivot, self.partition)
-        return intent_pairs(without_repeats(self.source().read(self.pivot, self.partition), {}, "utterances"))
+        return intent_pairs(
+            without_repeats(self.source().read(self.pivot, self.partition), counts.dropped, "utterances")
+        )
 
     def fingerprint(self) -> str:
         """A digest of the files and of every setting but the root and the licence."""

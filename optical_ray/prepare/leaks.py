@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from optical_ray.config.key import digest
-from optical_ray.data.interface import RelevanceDataset
+from optical_ray.data.interface import Counts, RelevanceDataset
 from optical_ray.data.leaks import EvaluationTexts, find_leaks
 from optical_ray.data.shards import ShardReader
 from optical_ray.prepare.cache import MANIFEST, Cache
@@ -58,7 +58,7 @@ class LeakCheck:
         def build(folder: Path) -> dict[str, object]:
             sharing = Counter(
                 side
-                for pair in dataset.pairs()
+                for pair in dataset.pairs(Counts())
                 for side, text in (("pairs", ""), ("queries", pair.query), ("documents", pair.document))
                 if side == "pairs" or self._texts.sets_with(text)
             )

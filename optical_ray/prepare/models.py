@@ -4,6 +4,7 @@ pivot, and the scores of the undistilled student. One worker group does all, and
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from itertools import islice
@@ -15,6 +16,7 @@ import tokenizers
 import torch
 import torch.distributed as dist
 from numpy.typing import DTypeLike
+from torch import Tensor
 
 from optical_ray.config.trial import TeacherTraining
 from optical_ray.data.ragged import Ragged, RaggedWriter
@@ -117,8 +119,8 @@ def _train(context: Context, job: EncoderJob, encoder: TokenEncoder) -> Rows:
     training = job.training
     assert training is not None
     assert job.pairs is not None
-    queries, documents = Ragged.open(job.pairs, "queries"), Ragged.open(job.pairs, "documents")
-    objective = Relevance(encoder, training.temperature)
+    examples = Examples(job.pairs, training.negatives, encoder.pad)
+    objective = Relevance(encoder, training.temperature, training.kl_weight)
     state = new_state(
         objective,
         context.wrap(objective),
@@ -133,14 +135,36 @@ def _train(context: Context, job: EncoderJob, encoder: TokenEncoder) -> Rows:
     rows = load_state(restored, state) if restored is not None else []
     state.forward.train()
     while state.step < training.steps:
-        chosen = _batch(len(queries), training, state.step)[context.rank :: context.num_workers]
-        ids = [pad_ids([table[int(row)] for row in chosen], encoder.pad) for table in (queries, documents)]
-        row = train_step(state, *(side.to(context.device) for side in ids))
+        chosen = _batch(len(examples), training, state.step)[context.rank :: context.num_workers]
+        row = train_step(state, *(array.to(context.device) for array in examples.batch(chosen.tolist())))
         rows.append({"step": state.step, "time": time.time(), **row})
         if state.step % REPORT_EVERY == 0 and state.step < training.steps:
             _report(context, state, rows)
     encoder.eval()
     return rows
+
+
+class Examples:
+    """A teacher's examples on disk (files: see ``prepare.relevance``), as ``training.step.Relevance`` takes them."""
+
+    def __init__(self, folder: Path, num_negatives: int, pad: int):
+        self._queries, self._documents = Ragged.open(folder, "queries"), Ragged.open(folder, "documents")
+        self._negatives = Ragged.open(folder, "negatives") if num_negatives else None
+        scores = folder / "scores.npy"
+        self._scores = np.load(scores, mmap_mode="r") if num_negatives and scores.is_file() else None
+        self._num_negatives, self._pad = num_negatives, pad
+
+    def __len__(self) -> int:
+        return len(self._queries)
+
+    def batch(self, rows: Sequence[int]) -> tuple[Tensor, ...]:
+        """Queries (b, M), documents (b + b n, N) and, where there are any, scores (b, 1 + n)."""
+        documents = [self._documents[row] for row in rows]
+        if self._negatives is not None:
+            n = self._num_negatives
+            documents += [self._negatives[row * n + place] for row in rows for place in range(n)]
+        ids = pad_ids([self._queries[row] for row in rows], self._pad), pad_ids(documents, self._pad)
+        return ids if self._scores is None else (*ids, torch.from_numpy(self._scores[rows]))
 
 
 def _report(context: Context, state: TrainState, rows: Rows) -> None:

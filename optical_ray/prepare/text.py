@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-
-import numpy as np
 
 from optical_ray.config.baselines import Control
 from optical_ray.config.experiment import Experiment
@@ -15,13 +13,14 @@ from optical_ray.config.key import digest
 from optical_ray.config.load import control_trial, with_params
 from optical_ray.config.space import Subset, corners
 from optical_ray.config.trial import SUBSET_SIGN, TrialConfig
-from optical_ray.data.ragged import Ragged, RaggedWriter
+from optical_ray.data.ragged import Ragged
 from optical_ray.encoders.interface import EncoderConfig
 from optical_ray.prepare.cache import MANIFEST, Cache
 from optical_ray.prepare.checkpoints import local
 from optical_ray.prepare.first_stage import first_stage
 from optical_ray.prepare.leaks import LeakCheck, leak_report
 from optical_ray.prepare.models import EncoderJob, PieceTokenizerText
+from optical_ray.prepare.relevance import relevance_pieces
 from optical_ray.prepare.tokens import (
     CollectionSource,
     Pieces,
@@ -33,7 +32,7 @@ from optical_ray.prepare.tokens import (
 from optical_ray.prepare.vocabulary import tokenizer_of
 from optical_ray.storage import read_json
 from optical_ray.training.mixing import mixture_of, tables_of
-from optical_ray.types import InputError, RelevancePair
+from optical_ray.types import InputError
 
 SPLITS = ("eval", "test")
 
@@ -215,41 +214,10 @@ def _encoder_job(
     pairs = None
     content: dict[str, Any] = {"encoder": config.identity(), "tokenizer": tokenizer.digest, "training": training}
     if training is not None:
-        pairs = _relevance_pairs(experiment, config, pieces, cache)
+        pairs = relevance_pieces(experiment, config, pieces.teacher, cache)
         content["pairs"] = pairs.name
     folder = cache.folder("encoder", digest(content))
     return EncoderJob(config, PieceTokenizerText.of(tokenizer), folder, training, pairs)
-
-
-def _relevance_pairs(experiment: Experiment, config: EncoderConfig, pieces: Pieces, cache: Cache) -> Path:
-    """The teacher's training pairs in pieces."""
-    training = experiment.trial.teacher_training
-    assert training is not None
-    datasets = [experiment.data.relevance[name] for name in training.data]
-    lengths = (config.query_length, config.document_length)
-    key = digest([[dataset.fingerprint() for dataset in datasets], pieces.teacher.digest, lengths])
-
-    def build(folder: Path) -> dict[str, object]:
-        with RaggedWriter(folder, "queries", np.int32) as queries, RaggedWriter(folder, "documents", np.int32) as docs:
-            count = 0
-            for some in _chunks(pair for dataset in datasets for pair in dataset.pairs()):
-                queries.append(pieces.teacher.encode_queries([pair.query for pair in some], lengths[0]).ids)
-                docs.append(pieces.teacher.encode([pair.document for pair in some], "document", lengths[1]).ids)
-                count += len(some)
-        return {"pairs": count}
-
-    return cache.entry("relevance", key, build)
-
-
-def _chunks(pairs: Iterator[RelevancePair], size: int = 8192) -> Iterator[list[RelevancePair]]:
-    some: list[RelevancePair] = []
-    for pair in pairs:
-        some.append(pair)
-        if len(some) == size:
-            yield some
-            some = []
-    if some:
-        yield some
 
 
 def _embeddings_folder(

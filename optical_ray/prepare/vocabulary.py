@@ -64,7 +64,7 @@ def _trimmed(own: PieceTokenizer, experiment: Experiment, cache: Cache, language
                     yield from batch["foreign"].to_pylist()
                     yield from batch["pivot"].to_pylist()
         for source in relevance:
-            for pair in source.pairs():
+            for pair in source.pairs(Counts()):
                 yield from (pair.query, pair.document)
         for collection in (found.load(split) for found in collections for split in ("eval", "test")):
             yield from (topic.text for topic in collection.topics)

@@ -106,26 +106,45 @@ class Distillation(nn.Module):
 
 
 class Relevance(nn.Module):
-    """A late-interaction encoder learns relevance: softmax over the documents of the whole batch.
+    """A late-interaction encoder learns relevance: softmax over the documents of the whole batch, hard negatives too.
 
     Source: Khattab & Zaharia (2020), ColBERT, with in-batch negatives; scores are the mean cosine of the best
-    matches over the query's tokens, divided by ``temperature``.
+    matches over the query's tokens, divided by ``temperature``. ``kl_weight`` times KL(judge || encoder) over a query's
+    own documents is added where a judge has scored them: Santhanam et al. (2022), ColBERTv2, section 3.2.
     """
 
-    def __init__(self, encoder: TokenEncoder, temperature: float):
+    def __init__(self, encoder: TokenEncoder, temperature: float, kl_weight: float = 0.0):
         super().__init__()
         self.encoder = encoder
         self.temperature = temperature
+        self.kl_weight = kl_weight
 
-    def forward(self, queries: Int[Tensor, "b M"], documents: Int[Tensor, "b N"]) -> StepOutput:
-        """Mean cross-entropy of each query's own document against all documents of the batch."""
+    def forward(
+        self,
+        queries: Int[Tensor, "b M"],
+        documents: Int[Tensor, "d N"],
+        judged: Float[Tensor, "b n"] | None = None,
+    ) -> StepOutput:
+        """Mean cross-entropy of each query's own document against all documents of all workers.
+
+        ``documents``: first the answer of each of the ``b`` queries, then the hard negatives, ``n - 1`` a query, query
+        by query. ``judged``: scores of a query's answer and its own negatives.
+        """
+        size, device = len(queries), queries.device
         cloud, own = self.encoder(queries), self.encoder(documents)
-        rank = dist.get_rank() if _is_distributed() else 0
+        first = len(documents) * (dist.get_rank() if _is_distributed() else 0)
         tokens = cloud.mask.sum(dim=1, keepdim=True)
         scores = maxsim(cloud, gathered(own)) / tokens / self.temperature
-        truth = torch.arange(len(queries), device=scores.device) + rank * len(queries)
-        hits = (scores.argmax(dim=1) == truth).float().mean()
-        return StepOutput(nn.functional.cross_entropy(scores, truth), {"accuracy": hits.detach()})
+        truth = torch.arange(size, device=device) + first
+        loss = nn.functional.cross_entropy(scores, truth)
+        diagnostics = {"accuracy": (scores.argmax(dim=1) == truth).float().mean().detach()}
+        if judged is not None:
+            negatives = torch.arange(size, len(documents), device=device).reshape(size, -1) + first
+            mine = scores.gather(1, torch.cat([truth[:, None], negatives], dim=1)).log_softmax(dim=1)
+            divergence = nn.functional.kl_div(mine, judged.log_softmax(dim=1), reduction="batchmean", log_target=True)
+            diagnostics["kl"] = divergence.detach()
+            loss = loss + self.kl_weight * divergence
+        return StepOutput(loss, diagnostics)
 
 
 def token_distance(student: TokenEmbeddings, teacher: TokenEmbeddings) -> Float[Tensor, ""]:

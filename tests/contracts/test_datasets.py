@@ -109,6 +109,12 @@ def msmarco(root: Path) -> dict[str, Any]:
     return {"root": str(root)}
 
 
+def jsonl(root: Path) -> dict[str, Any]:
+    lines = (json.dumps({"query": text, "document": f"answer {text}"}) for text in SENTENCES["en"])
+    (root / "examples.jsonl").write_text("\n".join(lines) + "\n")
+    return {"root": str(root)}
+
+
 def lareqa(root: Path) -> dict[str, Any]:
     for language, texts in SENTENCES.items():
         context = ". ".join(texts)
@@ -169,6 +175,7 @@ SAMPLES: dict[str, Callable[[Path], dict[str, Any]]] = {
     "collection-trec": trec,
     "relevance-cldr_annotations": lambda root: {},
     "relevance-beir": beir,
+    "relevance-jsonl": jsonl,
     "relevance-massive": massive,
     "relevance-msmarco": msmarco,
     "relevance-mtop": mtop,
@@ -262,9 +269,9 @@ def test_collections_are_whole(dataset: CollectionDataset) -> None:
 
 @pytest.mark.parametrize("dataset", RELEVANCE, indirect=True)
 def test_relevance_pairs_are_whole(dataset: RelevanceDataset) -> None:
-    pairs = list(dataset.pairs())
+    pairs = list(dataset.pairs(Counts()))
     assert pairs
-    assert list(dataset.pairs()) == pairs
+    assert list(dataset.pairs(Counts())) == pairs
     assert all(pair.query.strip() and pair.document.strip() for pair in pairs)
     assert "\n" not in dataset.licence
 

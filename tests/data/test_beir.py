@@ -7,6 +7,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from optical_ray.data.datasets.beir import BeirCollection, BeirRelevance
+from optical_ray.data.interface import Counts
 from optical_ray.types import InputError
 
 QRELS = "query-id\tcorpus-id\tscore\n"
@@ -65,7 +66,7 @@ def test_one_file_can_serve_both_splits(folder: Path) -> None:
 
 
 def test_relevance_is_of_the_training_qrels(folder: Path) -> None:
-    pairs = list(BeirRelevance(root=str(folder)).pairs())
+    pairs = list(BeirRelevance(root=str(folder)).pairs(Counts()))
     assert [(pair.query, pair.document) for pair in pairs] == [(f"swali {i}", f"T{i} text {i}") for i in range(4)]
 
 

@@ -85,7 +85,7 @@ def test_grade_one_is_the_same_subgroup() -> None:
 
 
 def test_relevance_pairs_are_keywords_and_name() -> None:
-    found = list(CldrRelevance().pairs())
+    found = list(CldrRelevance().pairs(Counts()))
     assert len(found) == 1263
     assert ("brace, bracket, curly, gullwing, open", "open curly bracket") in {(p.query, p.document) for p in found}
 

@@ -59,15 +59,43 @@ def test_triples_of_texts_and_of_ids(folder: Path) -> None:
     (folder / "texts.tsv").write_text("q one\tgood\tbad\nq one\tgood\tworse\nq two\tfine\tbad\n")
     (folder / "ids.tsv").write_text("1\t50\t60\n1\t50\t61\n2\t51\t62\n")
     texts = MsMarcoRelevance(root=str(folder), triples="texts.tsv")
-    assert [(pair.query, pair.document) for pair in texts.pairs()] == [("q one", "good"), ("q two", "fine")]
-    assert len(list(MsMarcoRelevance(root=str(folder), triples="texts.tsv", max_pairs=1).pairs())) == 1
+    assert [(pair.query, pair.document) for pair in texts.pairs(Counts())] == [("q one", "good"), ("q two", "fine")]
+    assert [pair.negatives for pair in texts.pairs(Counts())] == [("bad", "worse"), ("bad",)]
+    assert len(list(MsMarcoRelevance(root=str(folder), triples="texts.tsv", max_pairs=1).pairs(Counts()))) == 1
     options: dict[str, Any] = {"root": str(folder), "queries": "queries.dev.small.tsv", "collection": "collection.tsv"}
     ids = MsMarcoRelevance(**options, triples="ids.tsv")
-    assert [pair.query for pair in ids.pairs()] == ["query 1", "query 2"]
-    assert [pair.document for pair in ids.pairs()] == ["the passage number 50", "the passage number 51"]
+    assert [pair.query for pair in ids.pairs(Counts())] == ["query 1", "query 2"]
+    assert [pair.document for pair in ids.pairs(Counts())] == ["the passage number 50", "the passage number 51"]
+    assert [pair.negatives for pair in ids.pairs(Counts())] == [
+        ("the passage number 60", "the passage number 61"),
+        ("the passage number 62",),
+    ]
     (folder / "ids.tsv").write_text("1\t50\t60\n1\t500\t61\n")
     with pytest.raises(InputError, match=r"ids.tsv:2: query '1' or passage '500' is not in queries and collection"):
-        list(ids.pairs())
+        list(ids.pairs(Counts()))
+
+
+def test_bad_lines_are_skipped_within_their_budget(folder: Path) -> None:
+    lines = [
+        "q one\tgood\tbad",
+        "no tabs at all",
+        "q two\tfine\tbad",
+        "\tgood\tbad",
+        "two\tcolumns",
+        "q six\twell\tbad",
+    ]
+    (folder / "texts.tsv").write_text("\n".join(lines) + "\n")
+    options: dict[str, Any] = {"root": str(folder), "triples": "texts.tsv"}
+    with pytest.raises(InputError, match=r"texts.tsv:2: got 1 columns, expected 3 \(query, relevant, other\)$"):
+        list(MsMarcoRelevance(**options).pairs(Counts()))
+    with pytest.raises(InputError, match=r"texts.tsv:5: .*; it is bad line 2, max_bad_lines allows 1"):
+        list(MsMarcoRelevance(**options, max_bad_lines=1).pairs(Counts()))
+    counts = Counts()
+    found = list(MsMarcoRelevance(**options, max_bad_lines=2).pairs(counts))
+    assert [pair.query for pair in found] == ["q one", "q two", "q six"]
+    assert counts.dropped == {"bad lines": 2, "triples without text": 1}
+    with pytest.raises(InputError, match="max_bad_lines: must be >= 0"):
+        MsMarcoRelevance(**options, max_bad_lines=-1)
 
 
 def test_wrong_fields() -> None:

@@ -57,7 +57,7 @@ def test_the_label_is_the_intent(folder: Path) -> None:
     assert collection.qrels.grades["test4"] == dict.fromkeys(("test1", "test4", "test7", "test10"), 1)
     apart = ParallelTableCollection(root=str(folder), language="sw", exclude_parallel=True, **OPTIONS).load("eval")
     assert not {topic.topic_id for topic in apart.topics} & {document.doc_id for document in apart.documents}
-    assert len(list(ParallelTableRelevance(root=str(folder), **OPTIONS).pairs())) == 12
+    assert len(list(ParallelTableRelevance(root=str(folder), **OPTIONS).pairs(Counts()))) == 12
 
 
 @pytest.mark.parametrize(

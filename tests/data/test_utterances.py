@@ -127,7 +127,7 @@ def test_the_zip_reads_like_the_folder(tmp_path: Path) -> None:
 
 def test_relevance_pairs_share_an_intent(tmp_path: Path) -> None:
     write_mtop(tmp_path, {"en": 10})
-    pairs = list(MtopRelevance(root=str(tmp_path)).pairs())
+    pairs = list(MtopRelevance(root=str(tmp_path)).pairs(Counts()))
     assert len(pairs) == 10
     for pair in pairs:
         query, document = (int(text.rsplit(" ", 1)[1]) for text in (pair.query, pair.document))

@@ -215,6 +215,29 @@ def test_relevance_is_the_cross_entropy_of_the_mean_best_match(pieces: PieceToke
     assert output.diagnostics["accuracy"].item() == pytest.approx(hits / 3)
 
 
+def test_hard_negatives_and_a_judge_enter_the_loss(pieces: PieceTokenizer) -> None:
+    """Against the definition: more documents to choose from, and KL over each query's own three."""
+    model = encoder(pieces, seed=2)
+    queries, answers, negatives = ENGLISH[:2], FOREIGN[:2], [*FOREIGN[2:4], *ENGLISH[2:4]]
+    judged = torch.tensor([[2.0, 0.5, -1.0], [0.0, 1.0, 0.0]])
+    output = Relevance(model, 0.5, kl_weight=3.0)(ids(pieces, queries), ids(pieces, [*answers, *negatives]), judged)
+    with torch.no_grad():
+        scores = torch.stack([_scores(model, pieces, query, [*answers, *negatives]) / 0.5 for query in queries])
+    cross = (scores.logsumexp(1) - scores.diagonal()).mean()
+    own = torch.stack([scores[0, [0, 2, 3]], scores[1, [1, 4, 5]]]).softmax(1)
+    judge = judged.softmax(1)
+    divergence = (judge * (judge / own).log()).sum(1).mean()
+    assert output.diagnostics["kl"].item() == pytest.approx(divergence.item(), abs=1e-5)
+    assert output.loss.item() == pytest.approx((cross + 3 * divergence).item(), abs=1e-5)
+
+
+def _scores(model: TokenEncoder, pieces: PieceTokenizer, query: str, documents: list[str]) -> torch.Tensor:
+    """Mean over the query's tokens of the best match in each document."""
+    read = [model(ids(pieces, [text])) for text in (query, *documents)]
+    first, *others = (cloud.vectors[0][cloud.mask[0]] for cloud in read)
+    return torch.stack([(first @ other.T).max(1).values.mean() for other in others])
+
+
 def test_compacting_moves_real_tokens_to_the_front() -> None:
     mask = torch.tensor([[False, True, False, True, False], [True, False, False, False, False]])
     vectors = torch.arange(10.0).reshape(2, 5, 1) * mask[..., None]

@@ -44,13 +44,15 @@ def results(rank: int, world: int, checkpoint: Path, collections: list[Path]) ->
             train_step(state, batch(pieces, teacher, step=step, size=SIZE, rank=rank, num_workers=world))
             for step in range(STEPS)
         ]
-    relevance = Relevance(encoder(pieces, seed=1), temperature=0.1)
+    relevance = Relevance(encoder(pieces, seed=1), temperature=0.1, kl_weight=0.5)
     state = state_of(relevance, wrapped(relevance), steps=STEPS)
     found["relevance"] = []
     for step in range(STEPS):
         mine = [(step * SIZE + index) % len(ENGLISH) for index in range(SIZE)][rank::world]
         queries, documents = ([texts[row] for row in mine] for texts in (ENGLISH, FOREIGN))
-        found["relevance"].append(train_step(state, ids(pieces, queries), ids(pieces, documents)))
+        documents += [ENGLISH[(row + 1) % len(ENGLISH)] for row in mine]  # hard negatives, and what a judge says
+        judged = torch.tensor([[2.0, row / 10] for row in mine])
+        found["relevance"].append(train_step(state, ids(pieces, queries), ids(pieces, documents), judged))
     evaluator, student = Evaluator(collections, ["AP"]), Checkpoint.open(checkpoint).load()
     found["scores"] = means(evaluator.evaluate(student, ("eval", "test"), rank, world))
     with torch.no_grad():

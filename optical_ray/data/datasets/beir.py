@@ -16,7 +16,7 @@ from optical_ray.data.collection_assembly import (
 )
 from optical_ray.data.digests import fingerprint
 from optical_ray.data.input_files import InputFile, find_files
-from optical_ray.data.interface import CollectionDataset, RelevanceDataset
+from optical_ray.data.interface import CollectionDataset, Counts, RelevanceDataset
 from optical_ray.data.text_files import read_columns, read_objects, text_of
 from optical_ray.data.trec_files import parse_grade, titled
 from optical_ray.types import Collection, Document, InputError, RelevancePair, Topic
@@ -139,7 +139,7 @@ class BeirRelevance(RelevanceDataset):
 
     __pydantic_config__: ClassVar[dict[str, Any]] = {"extra": "forbid"}
 
-    def pairs(self) -> Iterator[RelevancePair]:
+    def pairs(self, counts: Counts) -> Iterator[RelevancePair]:
         """Yield the pairs in the order of the qrels; those without text on a side are left out."""
         files = find_files(self.root)
         judgements = [
@@ -161,6 +161,8 @@ class BeirRelevance(RelevanceDataset):
             query = text_of(texts[judgement.topic_id], judgement.where, "the query's text").strip()
             if query and documents[judgement.doc_id]:
                 yield RelevancePair(query, documents[judgement.doc_id])
+            else:
+                counts.drop("pairs without text on a side")
 
     def fingerprint(self) -> str:
         """A digest of the files that are read and the relevance level."""

@@ -150,11 +150,13 @@ class CldrRelevance(RelevanceDataset):
 
     __pydantic_config__: ClassVar[dict[str, Any]] = {"extra": "forbid"}
 
-    def pairs(self) -> Iterator[RelevancePair]:
+    def pairs(self, counts: Counts) -> Iterator[RelevancePair]:
         """Yield (keywords, name) in the order of the emoji; rows without keywords give none."""
         for row in _rows("train", PIVOT):
             if keywords := _keywords(row, PIVOT):
                 yield RelevancePair(keywords, row[f"{PIVOT}_name"])
+            else:
+                counts.drop("rows without keywords")
 
     def fingerprint(self) -> str:
         """A digest of the bundled table."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from itertools import zip_longest
+from itertools import groupby, islice, zip_longest
 from typing import Any, ClassVar, Literal
 
 import pyarrow as pa
@@ -14,7 +14,7 @@ from optical_ray.data.input_files import InputFile, find_file
 from optical_ray.data.interface import BitextDataset, Counts, RelevanceDataset
 from optical_ray.data.pair_batches import pair_batches
 from optical_ray.data.pair_filter import Pair, PairFilter
-from optical_ray.data.text_files import read_columns
+from optical_ray.data.text_files import BadLines, read_columns, texts_by_id
 from optical_ray.data.topic_collection import TopicCollection
 from optical_ray.types import InputError, RelevancePair
 
@@ -95,7 +95,8 @@ class MsMarcoBitext(BitextDataset):
 @dataclass(frozen=True, kw_only=True)
 class MsMarcoRelevance(RelevanceDataset):
     """Queries and their relevant passages from ``triples``: of texts (query, relevant, other), or of ids with
-    ``queries`` and ``collection`` beside them. ``max_pairs`` takes the first."""
+    ``queries`` and ``collection`` beside them. The other passages of rows that follow each other are the pair's hard
+    negatives. ``max_pairs`` takes the first; ``max_bad_lines`` lines may be left out."""
 
     kind: Literal["msmarco"] = "msmarco"
     root: str
@@ -103,6 +104,7 @@ class MsMarcoRelevance(RelevanceDataset):
     queries: str | None = None
     collection: str | None = None
     max_pairs: int | None = None
+    max_bad_lines: int = 0
     licence: str = "not stated"
 
     __pydantic_config__: ClassVar[dict[str, Any]] = {"extra": "forbid"}
@@ -112,33 +114,41 @@ class MsMarcoRelevance(RelevanceDataset):
             raise InputError("queries, collection: give both (triples of ids) or none (triples of texts)")
         if self.max_pairs is not None and self.max_pairs < 1:
             raise InputError(f"max_pairs: must be >= 1, got {self.max_pairs}")
+        BadLines(self.max_bad_lines, Counts())
 
-    def pairs(self) -> Iterator[RelevancePair]:
+    def pairs(self, counts: Counts) -> Iterator[RelevancePair]:
         """Yield each pair of query and relevant passage once in a row, in the order of the triples."""
         if self.queries is None or self.collection is None:
-            yield from (RelevancePair(query, passage) for _, query, passage in self._triples())
+            for _, query, passage, others in self._grouped(counts):
+                yield RelevancePair(query, passage, others)
             return
-        named = list(self._triples())
-        queries = self._texts(self.queries, {query for _, query, _ in named})
-        passages = self._texts(self.collection, {passage for _, _, passage in named})
-        for where, query, passage in named:
+        named = list(self._grouped(counts))
+        queries = texts_by_id(self._file(self.queries), {query for _, query, _, _ in named})
+        passages = texts_by_id(
+            self._file(self.collection), {one for _, _, first, rest in named for one in (first, *rest)}
+        )
+        for where, query, passage, others in named:
             if query not in queries or passage not in passages:
                 raise InputError(f"{where}: query {query!r} or passage {passage!r} is not in queries and collection")
-            yield RelevancePair(queries[query], passages[passage])
+            yield RelevancePair(
+                queries[query], passages[passage], tuple(passages[other] for other in others if other in passages)
+            )
 
-    def _triples(self) -> Iterator[tuple[str, str, str]]:
-        file, before, num_pairs = self._file(self.triples), ("", ""), 0
-        for number, (query, passage, _) in read_columns(file, {3: "query, relevant, other"}):
-            if (query, passage) == before or not query.strip() or not passage.strip():
-                continue
-            if num_pairs == self.max_pairs:
-                return
-            before, num_pairs = (query, passage), num_pairs + 1
-            yield f"{file.name}:{number}", query.strip(), passage.strip()
+    def _grouped(self, counts: Counts) -> Iterator[tuple[str, str, str, tuple[str, ...]]]:
+        """Where a pair begins, its query, its relevant passage, the others."""
+        rows = groupby(self._rows(counts), key=lambda row: row[1:3])
+        for (query, passage), group in islice(rows, self.max_pairs):
+            found = list(group)
+            yield found[0][0], query, passage, tuple(dict.fromkeys(other for _, _, _, other in found if other))
 
-    def _texts(self, name: str, wanted: set[str]) -> dict[str, str]:
-        rows = read_columns(self._file(name), TEXT_COLUMNS)
-        return {identity: text.strip() for _, (identity, text) in rows if identity in wanted}
+    def _rows(self, counts: Counts) -> Iterator[tuple[str, str, str, str]]:
+        file, bad = self._file(self.triples), BadLines(self.max_bad_lines, counts)
+        for number, columns in read_columns(file, {3: "query, relevant, other"}, bad=bad):
+            query, passage, other = (column.strip() for column in columns)
+            if query and passage:
+                yield f"{file.name}:{number}", query, passage, other
+            else:
+                counts.drop("triples without text")
 
     def _file(self, name: str) -> InputFile:
         return find_file(f"{self.root.rstrip('/')}/{name}")

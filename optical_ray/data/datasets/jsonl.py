@@ -1,0 +1,134 @@
+"""Training examples of a retriever as JSON lines: queries, answers, hard negatives, and scores of a cross-encoder."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal
+
+from optical_ray.data.digests import fingerprint
+from optical_ray.data.input_files import InputFile, find_file
+from optical_ray.data.interface import Counts, RelevanceDataset
+from optical_ray.data.text_files import BadLines, read_lines, text_of, texts_by_id
+from optical_ray.types import InputError, RelevancePair
+
+FORMS = (
+    '{"query": ..., "document": ..., "negatives": [...], "scores": [...]}, or with ids '
+    '{"query_id": ..., "document_ids": [...], "scores": [...]} or [query, [passage, score], [passage, score], ...]'
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class JsonlRelevance(RelevanceDataset):
+    """One example a line, in any of three forms.
+
+    Texts: ``{"query": ..., "document": ..., "negatives": [...], "scores": [...]}``; the last two may be missing.
+    Ids with scores, as PyLate reads them: ``{"query_id": ..., "document_ids": [...], "scores": [...]}``; as ColBERTv2
+    and PLAID-X read them: ``[query, [passage, score], ...]``, or ``[query, passage, passage, ...]`` without scores.
+    The first document answers the query, the others are negatives. Ids need the tables ``queries`` and ``collection``
+    (``id<TAB>text``). ``max_bad_lines`` lines may be left out, of whatever fault.
+    """
+
+    kind: Literal["jsonl"] = "jsonl"
+    root: str
+    examples: str = "examples.jsonl"
+    queries: str | None = None
+    collection: str | None = None
+    max_bad_lines: int = 0
+    licence: str = "not stated"
+
+    __pydantic_config__: ClassVar[dict[str, Any]] = {"extra": "forbid"}
+
+    def __post_init__(self) -> None:
+        if (self.queries is None) != (self.collection is None):
+            raise InputError("queries, collection: give both (examples of ids) or none (examples of texts)")
+        BadLines(self.max_bad_lines, Counts())
+
+    def pairs(self, counts: Counts) -> Iterator[RelevancePair]:
+        """Yield the examples in the order of the lines."""
+        bad = BadLines(self.max_bad_lines, counts)
+        if self.queries is None or self.collection is None:
+            for _, pair in self._examples(bad):
+                if pair.query and pair.document:
+                    yield pair
+                else:
+                    counts.drop("examples without text on a side")
+            return
+        named = list(self._examples(bad))
+        queries = texts_by_id(self._file(self.queries), {pair.query for _, pair in named})
+        wanted = {identity for _, pair in named for identity in (pair.document, *pair.negatives)}
+        texts = texts_by_id(self._file(self.collection), wanted)
+        for where, pair in named:
+            lacking = [i for i in (pair.document, *pair.negatives) if i not in texts]
+            if pair.query not in queries or lacking:
+                what = f"query {pair.query!r}" if pair.query not in queries else f"passage {lacking[0]!r}"
+                bad.skip(InputError(f"{where}: {what} is not in {self.queries} or {self.collection}"))
+                continue
+            negatives = tuple(texts[identity] for identity in pair.negatives)
+            yield RelevancePair(queries[pair.query], texts[pair.document], negatives, pair.scores)
+
+    def _examples(self, bad: BadLines) -> Iterator[tuple[str, RelevancePair]]:
+        """Every line that is an example, ids in place of texts where there are ids."""
+        file = self._file(self.examples)
+        for number, line in read_lines(file):
+            if not line.strip():
+                continue
+            where = f"{file.name}:{number}"
+            try:
+                yield where, _example(line, where, with_ids=self.queries is not None)
+            except InputError as error:
+                bad.skip(error)
+
+    def _file(self, name: str) -> InputFile:
+        return find_file(f"{self.root.rstrip('/')}/{name}")
+
+    def fingerprint(self) -> str:
+        """A digest of the files."""
+        names = [name for name in (self.examples, self.queries, self.collection) if name is not None]
+        settings = {"kind": self.kind, "role": "relevance"}
+        return fingerprint(settings, [self._file(name).digest() for name in names])
+
+
+def _example(line: str, where: str, *, with_ids: bool) -> RelevancePair:
+    try:
+        value = json.loads(line)
+    except (ValueError, RecursionError) as error:
+        raise InputError(f"{where}: not JSON ({error})") from error
+    if isinstance(value, dict) and not with_ids and {"query", "document"} <= value.keys():
+        query, documents = value["query"], [value["document"], *_list(value.get("negatives", []), where)]
+        scores = value.get("scores", [])
+    elif isinstance(value, dict) and with_ids and {"query_id", "document_ids"} <= value.keys():
+        query, documents, scores = value["query_id"], _list(value["document_ids"], where), value.get("scores", [])
+    elif isinstance(value, list) and with_ids and len(value) > 1:
+        query, *rest = value
+        scored = [one for one in rest if isinstance(one, list) and len(one) == 2]
+        documents, scores = ([one[0] for one in scored], [one[1] for one in scored]) if scored else (rest, [])
+        if scored and len(scored) != len(rest):
+            raise InputError(f"{where}: some passages have a score and some have none")
+    else:
+        wanted = "ids" if with_ids else "texts; examples of ids need `queries` and `collection`"
+        raise InputError(f"{where}: expected an example of {wanted}. The forms: {FORMS}")
+    if not documents:
+        raise InputError(f"{where}: names no document")
+    first, *others = (text_of(document, where, "a document").strip() for document in documents)
+    try:
+        return RelevancePair(
+            text_of(query, where, "the query").strip(), first, tuple(others), _numbers(_list(scores, where), where)
+        )
+    except InputError as error:
+        raise InputError(str(error) if str(error).startswith(where) else f"{where}: {error}") from error
+
+
+def _list(value: Any, where: str) -> list[Any]:
+    if not isinstance(value, list):
+        raise InputError(f"{where}: expected a list, got {type(value).__name__}")
+    return value
+
+
+def _numbers(values: list[Any], where: str) -> tuple[float, ...]:
+    for value in values:
+        if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
+            raise InputError(f"{where}: a score must be a finite number, got {value!r}")
+    return tuple(map(float, values))

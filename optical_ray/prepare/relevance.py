@@ -1,0 +1,78 @@
+"""A teacher's training examples in pieces, once per (tokenizer, examples)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import ExitStack
+from itertools import cycle, islice
+from pathlib import Path
+
+import numpy as np
+
+from optical_ray.config.experiment import Experiment
+from optical_ray.config.key import digest
+from optical_ray.data.interface import Counts
+from optical_ray.data.ragged import RaggedWriter
+from optical_ray.encoders.interface import EncoderConfig
+from optical_ray.encoders.tokenizer import PieceTokenizer
+from optical_ray.prepare.cache import Cache
+from optical_ray.types import InputError, RelevancePair
+
+AT_ONCE = 8192
+
+
+def relevance_pieces(experiment: Experiment, config: EncoderConfig, tokenizer: PieceTokenizer, cache: Cache) -> Path:
+    """The cache entry of the teacher's examples.
+
+    Ragged tables ``queries`` and ``documents``, and with ``n`` hard negatives ``negatives`` (row ``i * n + j``: the
+    j-th of example i) and, where a cross-encoder is listened to, ``scores.npy`` (examples, 1 + n). Raises
+    ``InputError`` for an example without the negatives or scores that the training asks for, and where there is none.
+    """
+    training = experiment.trial.teacher_training
+    assert training is not None
+    datasets = {name: experiment.data.relevance[name] for name in training.data}
+    lengths = (config.query_length, config.document_length)
+    content = [[dataset.fingerprint() for dataset in datasets.values()], tokenizer.digest, lengths]
+    asked = [training.negatives, bool(training.kl_weight)]
+    key = digest([*content, asked] if training.negatives else content)
+
+    def examples(counts: Counts) -> Iterator[RelevancePair]:
+        for name, dataset in datasets.items():
+            for pair in dataset.pairs(counts):
+                yield _whole(pair, training.negatives, name, judged=bool(training.kl_weight))
+
+    def build(folder: Path) -> dict[str, object]:
+        counts, scores = Counts(), list[tuple[float, ...]]()
+        names = ("queries", "documents", *(["negatives"] if training.negatives else []))
+        with ExitStack() as stack:
+            writers = {name: stack.enter_context(RaggedWriter(folder, name, np.int32)) for name in names}
+            found = examples(counts)
+            while some := list(islice(found, AT_ONCE)):
+                documents = {"documents": [pair.document for pair in some]}
+                documents["negatives"] = [text for pair in some for text in pair.negatives]
+                writers["queries"].append(tokenizer.encode_queries([pair.query for pair in some], lengths[0]).ids)
+                for name in names[1:]:
+                    writers[name].append(tokenizer.encode(documents[name], "document", lengths[1]).ids)
+                scores += [pair.scores for pair in some]
+                counts.kept += len(some)
+        if not counts.kept:
+            raise InputError(f"trial.teacher_training.data: no training example in {', '.join(datasets)}")
+        if training.kl_weight:
+            np.save(folder / "scores.npy", np.array(scores, dtype=np.float32))
+        return {"pairs": counts.kept, "dropped": counts.dropped}
+
+    return cache.entry("relevance", key, build)
+
+
+def _whole(pair: RelevancePair, num_negatives: int, name: str, *, judged: bool) -> RelevancePair:
+    """The example with exactly ``num_negatives``."""
+    if not num_negatives:
+        return RelevancePair(pair.query, pair.document)
+    where = f"data.relevance.{name}: the query {pair.query[:60]!r}"
+    if not pair.negatives:
+        raise InputError(f"{where} has no hard negatives; set trial.teacher_training.negatives: 0, or leave it out")
+    if judged and not pair.scores:
+        raise InputError(f"{where} has no scores; set trial.teacher_training.kl_weight: 0, or give scores to all")
+    places = list(islice(cycle(range(len(pair.negatives))), num_negatives))
+    scores = (pair.scores[0], *(pair.scores[1 + place] for place in places)) if judged else ()
+    return RelevancePair(pair.query, pair.document, tuple(pair.negatives[place] for place in places), scores)
