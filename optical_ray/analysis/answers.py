@@ -10,24 +10,12 @@ from optical_ray.analysis.effects import Comparison, Matrix
 from optical_ray.analysis.figures import forest
 from optical_ray.analysis.headlines import Headline, signed
 from optical_ray.analysis.methods import regret_table
+from optical_ray.analysis.other_metrics import other_metrics
 from optical_ray.analysis.page import Card, HeatCell, HeatRow, HeatTable, Section
 from optical_ray.analysis.significance import CONDITIONAL
-from optical_ray.analysis.study import ENGLISH_ONLY, FloatArray, Study, nan_mean
+from optical_ray.analysis.study import BASELINE_NAMES, FloatArray, Study, baseline_name, nan_mean
 from optical_ray.analysis.tables import Column, Table, Value
-
-BASELINE_NAMES = {
-    ENGLISH_ONLY: "English-only (undistilled)",
-    "en": "control: English bitext onto itself",
-    "shuffled": "control: shuffled pairs",
-    "bm25": "BM25",
-    "teacher_english": "teacher on English topics",
-    "nmt": "machine-translated topics",
-}
-
-
-def baseline_name(name: str) -> str:
-    """How a baseline is called in the report."""
-    return BASELINE_NAMES.get(name, name)
+from optical_ray.ledger import Ledger
 
 
 def answer_section(study: Study, lines: Sequence[Headline]) -> Section:
@@ -58,8 +46,8 @@ def _card(study: Study, line: Headline) -> Card:
     return Card(item.target, item.label, figure, line.line, badge, tone)
 
 
-def matrix_section(study: Study, cells: Matrix, family: Sequence[Comparison]) -> tuple[Section, Table]:
-    """The source set x target matrix for readers, and the same as a table for files."""
+def matrix_section(study: Study, cells: Matrix, family: Sequence[Comparison], ledger: Ledger) -> tuple[Section, Table]:
+    """The source set x target matrix for readers, and the same as a table for files; other metrics beside it."""
     by_cell = {(item.target, item.label): item for item in family}
     scale = max((abs(item.gain) for item in family), default=0.0) or 1.0
     best = [cells.best(column) for column in range(len(cells.targets))]
@@ -96,7 +84,7 @@ def matrix_section(study: Study, cells: Matrix, family: Sequence[Comparison]) ->
         "Source sets × targets",
         (where,),
         heat=HeatTable(columns, tuple(rows), caption, legend),
-        folded=(regret_table(study, cells),),
+        folded=(regret_table(study, cells), *other_metrics(study, cells, ledger)),
     )
     return section, _matrix_table(cells, study, caption, ranks)
 

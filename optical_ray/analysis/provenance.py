@@ -7,6 +7,7 @@ from typing import Any
 
 import yaml
 
+from optical_ray.analysis.data_lines import data_lines
 from optical_ray.analysis.page import Section
 from optical_ray.analysis.study import Study
 from optical_ray.analysis.tables import Column, Table, Value
@@ -89,6 +90,14 @@ def compute_hours(study: Study, ledger: Ledger) -> tuple[float, float, float]:
     wall = sum(record.seconds for record in ledger.records) / 3600
     cpus = wall * workers * float(compute.get("cpus_per_worker", 1))
     return wall, cpus, wall * workers * float(compute.get("gpus_per_worker", 0) or 0)
+
+
+def data_section(study: Study) -> Section | None:
+    """What the students read and what was kept from them, and on what they were tested."""
+    read = study.about.get("data") or {}
+    leaks = ((study.experiment.get("trial") or {}).get("data") or {}).get("leaks", "drop")
+    lines = tuple(f"{line[:1].upper()}{line[1:]}." for line in data_lines(read, leaks))
+    return Section("data", "Data", lines) if lines else None
 
 
 def provenance_section(study: Study, ledger: Ledger) -> Section:

@@ -16,7 +16,7 @@ from optical_ray.analysis.languages import predictor_section, shapley_section
 from optical_ray.analysis.load import SOURCES, load_study
 from optical_ray.analysis.methods import methods_section
 from optical_ray.analysis.page import Section, render
-from optical_ray.analysis.provenance import provenance_section, trials_section
+from optical_ray.analysis.provenance import data_section, provenance_section, trials_section
 from optical_ray.analysis.robustness import control_section, epsilon_curves, settings_section, variance_section
 from optical_ray.analysis.samples import sample_section
 from optical_ray.analysis.search import search_section
@@ -48,7 +48,7 @@ def write_report(study_folder: Path) -> ReportResult:
     cells = matrix(study)
     family = compare(study, cells)
     lines = headlines(study, cells, family)
-    matrix_part, matrix_table = matrix_section(study, cells, family)
+    matrix_part, matrix_table = matrix_section(study, cells, family, ledger)
     missing = missing_parts(study)
     chosen = tuple(line.comparison for line in lines)
     solutions, unsolved = solve(games(study, cells))
@@ -65,6 +65,7 @@ def write_report(study_folder: Path) -> ReportResult:
         predictor_section(study, cells, family, study_folder),
         sample_section(study, chosen),
         search_section(study, ledger, chosen),
+        data_section(study),
         trials_section(study, ledger),
         provenance_section(study, ledger),
         methods_section(study, family),

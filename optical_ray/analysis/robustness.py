@@ -6,13 +6,12 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from optical_ray.analysis.answers import baseline_name
 from optical_ray.analysis.curves import EPSILON, Curve, curve, is_log, levels, varied_numbers
 from optical_ray.analysis.effects import Comparison, Matrix, compare
 from optical_ray.analysis.figures import BLUE, COLOURS, Line, horizontal, layout, lines, rounded
 from optical_ray.analysis.page import Figure, Section, Spec
 from optical_ray.analysis.significance import CONDITIONAL
-from optical_ray.analysis.study import ENGLISH_ONLY, Study, nan_mean
+from optical_ray.analysis.study import ENGLISH_ONLY, Study, baseline_name, nan_mean
 from optical_ray.analysis.tables import Column, Table, Value
 from optical_ray.analysis.variance import Decomposition, decompose, stability
 

@@ -19,6 +19,21 @@ FloatArray = NDArray[np.float64]
 ENGLISH_ONLY = "undistilled"
 """The baseline that every gain is measured against: the student before any distillation."""
 
+BASELINE_NAMES = {
+    ENGLISH_ONLY: "English-only (undistilled)",
+    "en": "control: English bitext onto itself",
+    "shuffled": "control: shuffled pairs",
+    "bm25": "BM25",
+    "teacher_english": "teacher on English topics",
+    "nmt": "machine-translated topics",
+}
+
+
+def baseline_name(name: str) -> str:
+    """How a baseline is called in the report."""
+    return BASELINE_NAMES.get(name, name)
+
+
 EVAL = "eval"
 TEST = "test"
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from optical_ray.cli.data_lines import leak_lines
+from optical_ray.analysis.data_lines import leak_lines
 from optical_ray.cli.terminal import console
 from optical_ray.config.load import load
 from optical_ray.prepare.statistics import BitextCounts, CollectionCounts, PieceCounts, data_counts

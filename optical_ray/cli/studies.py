@@ -8,8 +8,8 @@ from pathlib import Path
 
 from rich.console import Console
 
+from optical_ray.analysis.data_lines import data_lines
 from optical_ray.analysis.report import write_report
-from optical_ray.cli.data_lines import data_lines
 from optical_ray.cli.plan_lines import plan_lines
 from optical_ray.cli.progress import Watch
 from optical_ray.cli.tables import BEST, SUPERVISED, best_lines, score_table

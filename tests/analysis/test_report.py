@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from optical_ray.analysis import ReportResult, heatmap_png, write_report
-from optical_ray.storage import write_json
+from optical_ray.storage import read_json, write_json
 from optical_ray.types import InputError
 
 REMOTE = re.compile(r'<(script|img|link|iframe)[^>]+(src|href)="?(https?:)?//[^" >]+')
@@ -119,3 +119,26 @@ def test_what_others_left_is_shown(quick: Path) -> None:
     assert "Alignment mr-0" in page
     assert "Languages retrieved" in page
     assert "Subword overlap" in page
+
+
+def test_data_leaks_and_other_metrics_are_shown(quick: Path) -> None:
+    found = [{"bitext": "made", "language": "hi", "pairs": 900, "leaks": 31, "sets": {"mr test": 31}}]
+    about = read_json(quick / "study.json")
+    about["data"] = {
+        "bitext": {"hi": [{"pairs": 900, "dropped": {"duplicate": 7}, "truncated": 2}]},
+        "leaks": {"collections": ["mr"], "pairs": 900, "leaks": 31, "found": found},
+    }
+    write_json(quick / "study.json", about)
+    for path in [*quick.glob("trials/*/scores.json"), quick / "baselines" / "undistilled" / "scores.json"]:
+        scores = read_json(path)
+        value = 0.25 if "baselines" in path.parts else 0.75
+        scores["test"]["macro_AP"] = dict.fromkeys(scores["test"]["AP"], value)
+        write_json(path, scores)
+    result = write_report(quick)
+    page = result.page.read_text(encoding="utf-8")
+    assert "Leaks, dropped from training: made hi 31 of 900 pairs (mr test 31)." in page
+    assert "Bitext hi: 7 duplicate, 2 sentences truncated." in page
+    rows = pq.read_table(result.page.parent / "metrics.parquet").to_pylist()
+    assert {row["metric"] for row in rows} == {"macro_AP"}
+    assert rows[0]["sw"] == 0.25
+    assert {row["sw"] for row in rows[1:]} == {0.75}

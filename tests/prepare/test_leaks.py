@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from optical_ray.cli.data_lines import data_lines
+from optical_ray.analysis.data_lines import data_lines
 from optical_ray.config.experiment import Experiment
 from optical_ray.config.trial import TrialConfig
 from optical_ray.prepare.cache import MANIFEST

@@ -239,7 +239,7 @@ def test_what_is_dropped_or_cut_is_counted_and_said(
     verb: Verb, raw: dict[str, Any], data: Path, tmp_path: Path
 ) -> None:
     """A topic with no relevant document, a sentence beyond the limit: no reason to stop."""
-    from optical_ray.cli.data_lines import data_lines
+    from optical_ray.analysis.data_lines import data_lines
     from optical_ray.config.load import from_dict
     from optical_ray.prepare.text import prepare_text
 
