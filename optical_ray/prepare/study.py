@@ -17,6 +17,7 @@ from optical_ray.config.trial import TrialConfig
 from optical_ray.prepare.cache import MANIFEST
 from optical_ray.prepare.leaks import leak_digests
 from optical_ray.prepare.models import ROWS, ModelsJob, build_models
+from optical_ray.prepare.overlap import subword_overlap
 from optical_ray.prepare.text import SPLITS, Say, Text, flat
 from optical_ray.storage import read_json, write_json
 from optical_ray.training.context import Context
@@ -97,6 +98,7 @@ def prepare_models(experiment: Experiment, study_folder: Path, text: Text, fit: 
     }
     write_json(study_folder / "teacher.json", teacher)
     _write_topics(study_folder, text.collections)
+    write_json(study_folder / "overlap.json", subword_overlap(text))
     return Prepared(
         teacher=text.teacher.folder,
         init=text.init.folder,
