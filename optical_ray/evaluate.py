@@ -197,19 +197,22 @@ def write_evaluation(folder: Path, evaluation: Evaluation) -> None:
 
 
 def write_mean(folder: Path, parts: Sequence[Path]) -> None:
-    """Write the means over ``parts``, replicates that were scored alike, topic by topic, and their mean scores."""
+    """Write the means over ``parts``, replicates, topic by topic, and their mean scores: of what all of them have."""
     values: dict[tuple[str, ...], list[float]] = defaultdict(list)
     for part in parts:
         for row in read_per_query(part):
             values[row["split"], row["target"], row["metric"], row["topic_id"]].append(row["value"])
-    rows = [dict(zip(PER_QUERY.names, (*key, fmean(some)), strict=True)) for key, some in values.items()]
+    shared = {key: some for key, some in values.items() if len(some) == len(parts)}
+    rows = [dict(zip(PER_QUERY.names, (*key, fmean(some)), strict=True)) for key, some in shared.items()]
     _write_per_query(folder, rows)
     write_json(folder / "scores.json", _mean([read_scores(part) for part in parts]))
 
 
 def _mean(scores: Sequence[Any]) -> Any:
     first = scores[0]
-    return {key: _mean([one[key] for one in scores]) for key in first} if isinstance(first, dict) else fmean(scores)
+    if not isinstance(first, dict):
+        return fmean(scores)
+    return {key: _mean([one[key] for one in scores]) for key in first if all(key in one for one in scores)}
 
 
 def _write_per_query(folder: Path, rows: list[dict[str, Any]]) -> None:

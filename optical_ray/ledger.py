@@ -227,6 +227,11 @@ class Ledger:
         names = sorted((path.parent.name for path in folders), key=lambda name: (name != "undistilled", name))
         return {name: read_scores(self.folder / "baselines" / name) for name in names}
 
+    def failed_baselines(self) -> dict[str, str]:
+        """The baselines that could not be made, by name, with the reason."""
+        found = [read_json(path) for path in sorted((self.folder / "baselines").glob("*/baseline.json"))]
+        return {one["name"]: str(one.get("error")) for one in found if one["state"] == "FAIL"}
+
 
 def read_scores(folder: Path) -> Scores:
     """The content of ``scores.json`` in a trial's or a baseline's folder; empty where there is none."""

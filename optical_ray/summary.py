@@ -61,19 +61,26 @@ def seconds_left(ledger: Ledger, num_trials: int, at_once: int) -> float | None:
 
 
 def unconverged(ledger: Ledger) -> list[tuple[TrialRecord, float]]:
-    """Complete trials whose last plans are no plans yet, with their marginal error: above ``LOOSE`` of the mass."""
+    """Complete trials whose last Sinkhorn plans are no plans yet, with their marginal error: above ``LOOSE``."""
     found = []
     for record in ledger.records:
         row = ledger.last_row(record.key) if record.state is TrialState.COMPLETE else None
         error = (row or {}).get("ot/marginal_error", 0.0)
-        if error > LOOSE and not _is_unbalanced(record.config):
+        if error > LOOSE and _has_marginals(record.config):
             found.append((record, error))
     return found
 
 
-def _is_unbalanced(config: Mapping[str, Any]) -> bool:
-    """Whether the trial's marginals need not hold."""
-    return ((config.get("loss") or {}).get("sinkhorn") or {}).get("tau") is not None
+def _has_marginals(config: Mapping[str, Any]) -> bool:
+    """Whether the trial solves balanced transport by Sinkhorn, in its loss or in a term of it."""
+    loss = config.get("loss") or {}
+    losses = [loss, *(term.get("loss") or {} for term in loss.get("terms") or ())]
+    return any(
+        one.get("kind") == "optimal_transport"
+        and one.get("solver", "sinkhorn") == "sinkhorn"
+        and (one.get("sinkhorn") or {}).get("tau") is None
+        for one in losses
+    )
 
 
 def status_json(ledger: Ledger) -> dict[str, Any]:

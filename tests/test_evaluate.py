@@ -16,7 +16,8 @@ from optical_ray.config.experiment import Experiment
 from optical_ray.data.datasets.trec import TrecCollection
 from optical_ray.encoders.checkpoint import Checkpoint
 from optical_ray.encoders.token_encoder import TokenEncoder
-from optical_ray.evaluate import Evaluator, means, read_per_query, write_evaluation
+from optical_ray.evaluate import Evaluator, Scored, means, read_per_query, write_evaluation, write_mean
+from optical_ray.ledger import read_scores
 from optical_ray.prepare.study import Prepared
 from optical_ray.storage import read_json
 from tests.tiny_study import NUM_TOPICS, TARGETS
@@ -183,3 +184,15 @@ def test_a_later_target_or_metric_is_put_beside_what_is_there(
         assert len(rows) == len(set(rows)) == NUM_TOPICS + 2 * NUM_TOPICS
     names = {path.name for path in tmp_path.iterdir()}
     assert names == {"scores.json", "per_query.parquet", "run.sw.trec.gz", "run.so.trec.gz"}
+
+
+def test_a_mean_is_of_what_all_replicates_have(tmp_path: Path) -> None:
+    """An older one may have been scored on more."""
+    values = {"old": {"AP": [0.2, 0.4], "RR": [1.0, 1.0]}, "new": {"AP": [0.4, 0.8]}}
+    for name, metrics in values.items():
+        per_query = {metric: dict(zip("ab", of_topics, strict=True)) for metric, of_topics in metrics.items()}
+        write_evaluation(tmp_path / name, {"test": {"sw": Scored({"a": {"d": 1.0}}, per_query)}})
+    write_mean(tmp_path, [tmp_path / "old", tmp_path / "new"])
+    assert read_scores(tmp_path) == {"test": {"AP": {"sw": pytest.approx(0.45)}}}
+    rows = {(row["metric"], row["topic_id"]): row["value"] for row in read_per_query(tmp_path)}
+    assert rows == {("AP", "a"): pytest.approx(0.3), ("AP", "b"): pytest.approx(0.6)}

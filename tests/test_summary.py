@@ -118,16 +118,29 @@ def test_status_says_it_for_programs(ledger: Ledger) -> None:
 
 
 def test_plans_that_are_none_yet_are_named_unless_nothing_must_hold(ledger: Ledger) -> None:
-    for key, error, tau in (
-        ("good", 0.001, None),
-        ("loose", 0.3, None),
-        ("unbalanced", 0.3, 0.5),
-        ("none", None, None),
-    ):
-        config = {"loss": {"kind": "optimal_transport", "sinkhorn": {"tau": tau}}}
-        ledger.create(key, params={"p": key}, seed=1, config=config, source_languages=("so",), steps=2)
+    transport: dict[str, Any] = {"kind": "optimal_transport", "sinkhorn": {"tau": None}}
+    unbalanced = {"kind": "optimal_transport", "sinkhorn": {"tau": 0.5}}
+    cases = {
+        "good": (0.001, transport),
+        "loose": (0.3, transport),
+        "term": (0.3, {"kind": "sum", "terms": [{"loss": transport}]}),
+        "unbalanced": (0.3, unbalanced),
+        "unbalanced-term": (0.3, {"kind": "sum", "terms": [{"loss": unbalanced}]}),
+        "ipot": (0.3, {**transport, "solver": "ipot"}),
+        "greedy": (None, {"kind": "greedy"}),
+    }
+    for key, (error, loss) in cases.items():
+        ledger.create(key, params={"p": key}, seed=1, config={"loss": loss}, source_languages=("so",), steps=2)
         ledger.start(key, resumed_from=0)
-        first, last = {"step": 1, "ot/marginal_error": 0.9}, {"step": 2, "ot/marginal_error": error}
-        ledger.log(key, [first, last if error is not None else {"step": 2, "loss": 1.0}])
+        last = {"step": 2, "loss": 1.0} if error is None else {"step": 2, "ot/marginal_error": error}
+        ledger.log(key, [{"step": 1, "ot/marginal_error": 0.9}, last])
         ledger.finish(key, TrialState.COMPLETE)
-    assert [(record.key, error) for record, error in unconverged(ledger)] == [("loose", 0.3)]
+    assert [(record.key, error) for record, error in unconverged(ledger)] == [("loose", 0.3), ("term", 0.3)]
+
+
+def test_a_baseline_that_failed_says_why(ledger: Ledger) -> None:
+    for name, state in (("en", "FAIL"), ("shuffled", "COMPLETE")):
+        said = {"name": name, "state": state, "error": "loss is nan" if state == "FAIL" else None}
+        (ledger.folder / "baselines" / name).mkdir(parents=True)
+        write_json(ledger.folder / "baselines" / name / "baseline.json", said)
+    assert ledger.failed_baselines() == {"en": "loss is nan"}

@@ -19,6 +19,10 @@ def data_lines(report: Mapping[str, Any], leaks: str) -> Iterator[str]:
                 counts.append(f"{part['truncated']} sentences truncated")
             if counts:
                 yield f"bitext {language}: {', '.join(counts)}"
+    examples = report.get("relevance")
+    if examples:
+        dropped = "".join(f", {count} {reason}" for reason, count in examples.get("dropped", {}).items() if count)
+        yield f"the teacher's training pairs: {examples['pairs']:,}{dropped}"
     yield from leak_lines(report.get("leaks", {}), leaks)
     for target, splits in report.get("collections", {}).items():
         parts = [f"{split} {m['topics']} topics / {m['documents']} documents" for split, m in splits.items()]

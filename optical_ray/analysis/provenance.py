@@ -96,7 +96,7 @@ def data_section(study: Study) -> Section | None:
     """What the students read and what was kept from them, and on what they were tested."""
     read = study.about.get("data") or {}
     leaks = ((study.experiment.get("trial") or {}).get("data") or {}).get("leaks", "drop")
-    lines = tuple(f"{line[:1].upper()}{line[1:]}." for line in data_lines(read, leaks))
+    lines = tuple(data_lines(read, leaks))
     return Section("data", "Data", lines) if lines else None
 
 

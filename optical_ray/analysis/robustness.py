@@ -140,7 +140,7 @@ def control_section(study: Study, cells: Matrix, best: Sequence[Comparison]) -> 
     )  # fmt: skip
     caption = (
         f"Chosen source sets against the controls: test split, p of the sign-flip test, not adjusted, {CONDITIONAL}; "
-        "each control is one trained student."
+        "a control is the mean of as many students as the study has seeds."
     )
     text = (
         "A student that reads English onto itself, or pairs that were shuffled, is trained as long as the others and "

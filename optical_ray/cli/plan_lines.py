@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 
+from pydantic import ValidationError
+
+from optical_ray.config.baselines import Control
 from optical_ray.config.experiment import Experiment
 from optical_ray.config.load import with_params
-from optical_ray.config.space import Subset, corners
+from optical_ray.config.space import Float, Subset, corners, dimensions
 from optical_ray.ledger import Ledger
 from optical_ray.losses.optimal_transport import OptimalTransport
 from optical_ray.summary import seconds_left
@@ -26,6 +30,7 @@ def plan_lines(experiment: Experiment, folder: Path, capacity: Capacity) -> list
         f"targets      {', '.join(experiment.targets)}; {', '.join(experiment.evaluation.metrics)}",
         f"trials       {configurations} configurations x {seeds} seed{'s' * (seeds > 1)} "
         f"({experiment.search.mode}), {steps} steps of {experiment.trial.data.batch_size} pairs each",
+        *([_controls(experiment)] if controls(experiment) else []),
         *(
             f"space        {path}: {dimension.model_dump(exclude_defaults=True)}"
             for path, dimension in experiment.space.items()
@@ -61,7 +66,10 @@ def _designs(experiment: Experiment) -> Iterator[str]:
         sets = len(dimension.grid())
         offers = []
         for changed in ({"design": "leave_one_out"}, {"design": "orders", "orders": len(dimension.of) // 2 or 1}):
-            smaller = len(Subset.model_validate({**dimension.model_dump(), **changed}).grid())
+            try:
+                smaller = len(Subset.model_validate({**dimension.model_dump(), **changed}).grid())
+            except ValidationError:  # it has no set of the sizes that are asked for
+                continue
             if smaller < sets:
                 said = ", ".join(f"{name}: {value}" for name, value in changed.items())
                 offers.append(f"{{{said}}} with {smaller} sets, {students * smaller // sets} students")
@@ -77,31 +85,48 @@ def _free(folder: Path) -> str:
     return f"{shutil.disk_usage(existing).free / 1e9:.0f} GB"
 
 
+def controls(experiment: Experiment) -> list[str]:
+    """The baselines that are students of their own."""
+    return [name for name, baseline in experiment.baselines.items() if isinstance(baseline, Control)]
+
+
+def _controls(experiment: Experiment) -> str:
+    names, seeds = controls(experiment), len(experiment.seeds)
+    return f"controls     {', '.join(names)}: {len(names) * seeds} students beside them"
+
+
 def _twins(experiment: Experiment) -> Iterator[str]:
     """Points of the space that are the same transport problem under two names.
 
-    Vectors have unit length, so their squared Euclidean distance is twice 1 - cosine: at twice the epsilon it has
-    the same plan, and twice the loss.
+    Vectors have unit length, so their squared Euclidean distance is twice 1 - cosine: at twice the epsilon (and tau) it
+    has the same plan, and twice the loss.
     """
     is_grid = experiment.search.mode == "estimate"
-    ranges: dict[str, list[float]] = {}
-    for params in first_ones(experiment) if is_grid else corners(experiment.space):
+    points = first_ones(experiment) if is_grid else corners(experiment.space)
+    found: dict[str, dict[str, list[float]]] = {}
+    for params in points:
         loss = with_params(experiment, params).loss
-        if isinstance(loss, OptimalTransport) and loss.solver == "sinkhorn":
+        if isinstance(loss, OptimalTransport) and loss.solver == "sinkhorn" and loss.cost != "centred_cosine":
             scale = 2 if loss.cost == "squared_euclidean" else 1
-            ranges.setdefault(loss.cost, []).append(loss.sinkhorn.epsilon / scale)
-    cosine, squared = (ranges.get(cost, []) for cost in ("cosine", "squared_euclidean"))
-    if not cosine or not squared:
-        return
-    if is_grid:
-        same = sorted({one for one in cosine for other in squared if abs(one - other) < 1e-9 * one})
-    else:
-        low, high = max(min(cosine), min(squared)), min(max(cosine), max(squared))
-        same = [low, high] if low <= high else []
+            sinkhorn = loss.sinkhorn
+            tau = sinkhorn.tau and sinkhorn.tau / scale
+            rest = replace(loss, cost="cosine", sinkhorn=replace(sinkhorn, epsilon=1.0, tau=tau))
+            by_cost = found.setdefault(repr(rest), {"cosine": [], "squared_euclidean": []})
+            by_cost[loss.cost].append(sinkhorn.epsilon / scale)
+    is_range = not is_grid and any(
+        path.endswith("epsilon") and isinstance(dimension, Float) for path, dimension in dimensions(experiment.space)
+    )
+    same: set[float] = set()
+    for cosine, squared in (by_cost.values() for by_cost in found.values()):
+        if is_range and cosine and squared:
+            low, high = max(min(cosine), min(squared)), min(max(cosine), max(squared))
+            same |= {low, high} if low <= high else set()
+        else:
+            same |= {one for one in cosine for other in squared if abs(one - other) < 1e-9 * one}
     if same:
-        points = " and ".join(f"{value:g}" for value in dict.fromkeys(same))
+        said = " and ".join(f"{value:g}" for value in sorted(same))
         yield (
             "squared_euclidean at epsilon 2e has the plan of cosine at e (vectors have unit length), and twice the "
-            f"loss: the space holds the same problem twice {'at' if is_grid else 'between'} e = {points}; "
+            f"loss: the space holds the same problem twice {'between' if is_range else 'at'} e = {said}; "
             "leave one cost out"
         )

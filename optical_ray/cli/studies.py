@@ -112,10 +112,12 @@ def _say_result(screen: Console, experiment: Experiment, ledger: Ledger) -> int:
     for record in failed:
         again = "; run again to retry" if record.retryable else ""
         screen.print(f"trial {record.key} failed: {record.error}{again}", soft_wrap=True, markup=False)
+    for name, reason in ledger.failed_baselines().items():
+        screen.print(f"baseline {name} failed: {reason}; run again to retry", soft_wrap=True, markup=False)
     for record, error in unconverged(ledger):
         screen.print(
             f"trial {record.key}: the transport plans end with a marginal error of {error:.2g}; their epsilon is too "
-            "small for loss.sinkhorn.max_iterations: raise either",
+            "small for sinkhorn.max_iterations: raise either",
             soft_wrap=True,
         )
     where = shlex.quote(str(ledger.folder))

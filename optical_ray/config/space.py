@@ -121,8 +121,9 @@ class Subset(Block):
     """A set of languages, ``min_size`` to ``max_size`` of ``of``; written as a label such as ``"de+hi"``.
 
     ``design`` says which sets there are: ``lattice`` all of them; ``leave_one_out`` single languages, all but one, and
-    all; ``orders`` the prefixes of ``orders`` random orders of the languages and of the same orders backwards, which
-    average to an unbiased Shapley value (Castro, Gomez and Tejada 2009). Every language is in as many sets as any other
+    all; ``orders`` the prefixes of ``orders`` random orders of the languages (2 unless given) and of the same orders
+    backwards, which average to an unbiased Shapley value (Castro, Gomez and Tejada 2009) unless ``max_size`` cuts them
+    off. Every language is in as many sets as any other
     in the first two, and in as many steps "without it, with it" in the third.
     """
 
@@ -131,7 +132,7 @@ class Subset(Block):
     min_size: int = Field(1, ge=1)
     max_size: int | None = Field(None, ge=1)
     design: Design = Field("lattice", json_schema_extra={"since": 2})
-    orders: int = Field(2, ge=1, json_schema_extra={"since": 2})
+    orders: int | None = Field(None, ge=1, json_schema_extra={"since": 2})
 
     @model_validator(mode="after")
     def _ordered(self) -> Subset:
@@ -141,6 +142,8 @@ class Subset(Block):
             raise ValueError(f"of: a language's code must not hold {SUBSET_SIGN!r}")
         if self.min_size > self.largest:
             raise ValueError(f"min_size: must be <= {self.largest}, the largest set, got {self.min_size}")
+        if self.orders is not None and self.design != "orders":
+            raise ValueError(f"orders: is read by design: orders alone, got design: {self.design}")
         if not self._sets():
             raise ValueError(f"design: {self.design} has no set of {self.min_size} to {self.largest} languages")
         return self
@@ -166,7 +169,7 @@ class Subset(Block):
     def _sets(self) -> list[tuple[str, ...]]:
         names, size = sorted(self.of), len(self.of)
         if self.design == "orders":
-            found = _prefixes(names, self.orders)
+            found = _prefixes(names, self.orders or 2)
         else:
             sizes = range(1, size + 1) if self.design == "lattice" else sorted({1, size - 1, size} - {0})
             found = [languages for length in sizes for languages in itertools.combinations(names, length)]

@@ -30,9 +30,12 @@ def require_split(name: str, split: str) -> None:
         raise InputError(f"{name}: split must be eval or test, got {split!r}")
 
 
-def split_by_id(topics: Sequence[Topic], split: str, eval_fraction: float) -> list[Topic]:
-    """Return the topics of ``split``: a topic is in eval where the hash of its id falls below ``eval_fraction``."""
-    return [topic for topic in topics if (_unit_hash(topic.topic_id) < eval_fraction) == (split == "eval")]
+def split_by_id(topics: Sequence[Topic], split: str, eval_fraction: float, salt: str = "") -> list[Topic]:
+    """Return the topics of ``split``: a topic is in eval where the hash of its id falls below ``eval_fraction``.
+
+    Divisions with another ``salt`` are independent of each other.
+    """
+    return [topic for topic in topics if (_unit_hash(salt + topic.topic_id) < eval_fraction) == (split == "eval")]
 
 
 def gather(

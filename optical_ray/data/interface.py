@@ -80,8 +80,11 @@ class RelevanceDataset(ABC):
     kind: str
 
     @abstractmethod
-    def pairs(self, counts: Counts) -> Iterator[RelevancePair]:
-        """Yield the training pairs in an order that never changes; ``counts`` learns what is left out."""
+    def pairs(self, counts: Counts, negatives: int = 0) -> Iterator[RelevancePair]:
+        """Yield the training pairs in an order that never changes; ``counts`` learns what is left out.
+
+        Each has its first ``negatives`` hard negatives, with their scores, as far as the data has any.
+        """
 
     @abstractmethod
     def fingerprint(self) -> str:

@@ -140,7 +140,8 @@ class UtteranceCollection(CollectionDataset):
         topics = self._topics(split, dropped)
         documents = self._documents(split, dropped)
         if self.exclude_parallel:
-            topics, documents = divide(topics, "test", 0.5), divide(documents, "eval", 0.5)
+            topics = divide(topics, "test", 0.5, salt="topic or document")
+            documents = divide(documents, "eval", 0.5, salt="topic or document")
         return utterance_collection(
             f"{self.kind}/{self.task}/{self.language}",
             split,
@@ -211,7 +212,7 @@ class UtteranceRelevance(RelevanceDataset):
     def source(self) -> UtteranceSource:
         """The files."""
 
-    def pairs(self, counts: Counts) -> Iterator[RelevancePair]:
+    def pairs(self, counts: Counts, negatives: int = 0) -> Iterator[RelevancePair]:
         """Yield the pairs in the order of the file; repeated texts and intents with one utterance give none."""
         self.source().require(self.pivot, self.partition)
         return intent_pairs(

@@ -147,9 +147,9 @@ def _needed(task: Task, utterance: Utterance) -> str:
     return utterance.utterance_id if task == "parallel" else utterance.intent
 
 
-def divide(utterances: Sequence[Utterance], split: str, eval_fraction: float) -> list[Utterance]:
-    """Return those of one of two splits, told by a hash of the id."""
-    chosen = split_by_id([Topic(u.utterance_id, u.text, "") for u in utterances], split, eval_fraction)
+def divide(utterances: Sequence[Utterance], split: str, eval_fraction: float, salt: str = "") -> list[Utterance]:
+    """Return those of one of two splits, told by a hash of the id; see ``split_by_id``."""
+    chosen = split_by_id([Topic(u.utterance_id, u.text, "") for u in utterances], split, eval_fraction, salt)
     ids = {topic.topic_id for topic in chosen}
     return [utterance for utterance in utterances if utterance.utterance_id in ids]
 

@@ -7,16 +7,17 @@ from functools import reduce
 import numpy as np
 from numpy.typing import NDArray
 
+from optical_ray.config.experiment import Experiment
 from optical_ray.data.ragged import Ragged
 from optical_ray.prepare.text import Text
 from optical_ray.storage import read_json
 
 
-def subword_overlap(text: Text) -> dict[str, dict[str, float]]:
+def subword_overlap(experiment: Experiment, text: Text) -> dict[str, dict[str, float]]:
     """For every two languages of the study, ``a -> b ->`` the share of ``b``'s distinct pieces that ``a`` has too.
 
-    A language's pieces are those of its side of the bitext, and of the topics where it is a target, as the student cuts
-    them; markers and padding do not count.
+    A language's pieces are those of its side of the bitext, and of the topics that are in it, as the student cuts them;
+    markers and padding do not count.
     """
     specials = list(text.init.tokenizer.open().specials)
     pieces: dict[str, list[NDArray[np.bool_]]] = {}
@@ -25,9 +26,10 @@ def subword_overlap(text: Text) -> dict[str, dict[str, float]]:
     size = max(len(flags) for found in pieces.values() for flags in found)
     for folder in text.collections:
         target = read_json(folder / "collection.json")["target"]
+        language = getattr(experiment.data.collections[target], "language", target)
         flags = np.zeros(size, dtype=bool)
         flags[Ragged.open(folder, "topics").values.astype(np.int64)] = True
-        pieces.setdefault(target, []).append(flags)
+        pieces.setdefault(language, []).append(flags)
     known = {language: reduce(np.logical_or, found) for language, found in pieces.items()}
     for flags in known.values():
         flags[specials] = False

@@ -38,7 +38,7 @@ def relevance_pieces(experiment: Experiment, config: EncoderConfig, tokenizer: P
 
     def examples(counts: Counts) -> Iterator[RelevancePair]:
         for name, dataset in datasets.items():
-            for pair in dataset.pairs(counts):
+            for pair in dataset.pairs(counts, training.negatives):
                 yield _whole(pair, training.negatives, name, judged=bool(training.kl_weight))
 
     def build(folder: Path) -> dict[str, object]:

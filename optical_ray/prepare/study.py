@@ -98,7 +98,7 @@ def prepare_models(experiment: Experiment, study_folder: Path, text: Text, fit: 
     }
     write_json(study_folder / "teacher.json", teacher)
     _write_topics(study_folder, text.collections)
-    write_json(study_folder / "overlap.json", subword_overlap(text))
+    write_json(study_folder / "overlap.json", subword_overlap(experiment, text))
     return Prepared(
         teacher=text.teacher.folder,
         init=text.init.folder,

@@ -103,6 +103,8 @@ def prepare_text(experiment: Experiment, storage: Path, say: Say) -> Text:
     teacher = _encoder_job(experiment, teacher_config, pieces, cache, trained=True)
     init = teacher if same else _encoder_job(experiment, init_config, pieces, cache, trained=False)
     report = {**_report(tokens, collections), "leaks": found}
+    if teacher.pairs is not None:
+        report["relevance"] = read_json(teacher.pairs / MANIFEST)
     return Text(
         teacher=teacher,
         init=init,

@@ -56,6 +56,7 @@ def _trimmed(own: PieceTokenizer, experiment: Experiment, cache: Cache, language
     bitext = [data.bitext[name] for name in sorted(experiment.trial.data.bitext)]
     relevance = [data.relevance[name] for name in (training.data if training else ())]
     collections = [data.collections[target] for target in sorted(data.collections)]
+    negatives = training.negatives if training else 0
 
     def texts() -> Iterator[str]:
         for dataset in bitext:
@@ -64,8 +65,8 @@ def _trimmed(own: PieceTokenizer, experiment: Experiment, cache: Cache, language
                     yield from batch["foreign"].to_pylist()
                     yield from batch["pivot"].to_pylist()
         for source in relevance:
-            for pair in source.pairs(Counts()):
-                yield from (pair.query, pair.document)
+            for pair in source.pairs(Counts(), negatives):
+                yield from (pair.query, pair.document, *pair.negatives)
         for collection in (found.load(split) for found in collections for split in ("eval", "test")):
             yield from (topic.text for topic in collection.topics)
             yield from (document.text for document in collection.documents)
@@ -81,7 +82,8 @@ def _trimmed(own: PieceTokenizer, experiment: Experiment, cache: Cache, language
         return {"pieces": backend.get_vocab_size(), "of": own.size}
 
     made_of = [[part.fingerprint() for part in parts] for parts in (bitext, relevance, collections)]
-    folder = cache.entry("vocabulary", digest([own.digest, sorted(languages), made_of]), build)
+    content = [own.digest, sorted(languages), made_of, *([negatives] if negatives else [])]
+    folder = cache.entry("vocabulary", digest(content), build)
     backend = tokenizers.Tokenizer.from_file(str(folder / "tokenizer.json"))
     return from_backend(backend, markers=own.marker_pieces, expands=own.expands)
 

@@ -19,6 +19,7 @@ from optical_ray.prepare.study import Prepared
 from optical_ray.prepare.text import Say, Text
 from optical_ray.prepare.tokens import Pieces, collection_tokens
 from optical_ray.prepare.topics import topic_texts, topics_digest, translated
+from optical_ray.storage import read_json, write_json
 from optical_ray.sweep.cluster import workers_of
 from optical_ray.sweep.rescore import RescoringJob, score_students
 from optical_ray.training.driver import Workers, fit
@@ -45,8 +46,10 @@ def _distil_control(
     if place.has(done):
         return
     place.say("RUNNING")
+    for old in ("scores.json", "per_query.parquet"):
+        (place.folder / old).unlink(missing_ok=True)
     try:
-        parts = _students(experiment, prepared, folder / "train", place, control)
+        parts = _students(experiment, prepared, folder / "train", place, control, scored_on(experiment, text))
     except FloatingPointError as error:
         place.say("FAIL", error=str(error))
     except TrainingFailedError as error:
@@ -57,27 +60,39 @@ def _distil_control(
 
 
 def _students(
-    experiment: Experiment, prepared: Prepared, train: Path, place: BaselineFolder, control: Control
+    experiment: Experiment,
+    prepared: Prepared,
+    train: Path,
+    place: BaselineFolder,
+    control: Control,
+    done: dict[str, Any],
 ) -> list[Path]:
-    """The folder of every seed's student: those that are there are scored on what is new, the others distilled."""
+    """The folder of every seed's student, scored as ``done`` says, which each notes in ``done.json``.
+
+    Those whose weights are there are scored on what is new, the others distilled.
+    """
     workers = workers_of(experiment.compute)
     parts = {seed: place.folder / f"seed-{seed}" for seed in experiment.seeds}
-    known = tuple((part / "student", part) for part in parts.values() if _is_student(part))
+    left = {seed: part for seed, part in parts.items() if not _says(part, done)}
+    known = [part for part in left.values() if (part / "student" / "encoder.json").is_file()]
     if known:
-        rescoring = RescoringJob(known, prepared.scoring(experiment), prepared.teacher)
+        encoders = tuple((part / "student", part) for part in known)
+        rescoring = RescoringJob(encoders, prepared.scoring(experiment), prepared.teacher)
         _fit_once(score_students, rescoring, f"rescore-{place.name}", train, workers)
     trial = control_trial(experiment, place.name)
-    for seed, part in parts.items():
-        if not _is_student(part):
+    for seed, part in left.items():
+        if part not in known:
             job = replace(prepared.job(experiment, trial, seed, part, logged_step=0), control=control.kind)
             last = _fit_once(distil, job, f"baseline-{place.name}-{seed}", train, workers)
             if "failed" in last:
                 raise FloatingPointError(last["failed"])
+        write_json(part / "done.json", done)
     return list(parts.values())
 
 
-def _is_student(part: Path) -> bool:
-    return (part / "student" / "encoder.json").is_file() and (part / "scores.json").is_file()
+def _says(part: Path, done: dict[str, Any]) -> bool:
+    path = part / "done.json"
+    return path.is_file() and read_json(path) == done
 
 
 def _fit_once(loop: Any, job: Any, name: str, train: Path, workers: Workers) -> dict[str, Any]:

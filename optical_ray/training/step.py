@@ -134,7 +134,7 @@ class Relevance(nn.Module):
         cloud, own = self.encoder(queries), self.encoder(documents)
         first = len(documents) * (dist.get_rank() if _is_distributed() else 0)
         tokens = cloud.mask.sum(dim=1, keepdim=True)
-        scores = maxsim(cloud, gathered(own)) / tokens / self.temperature
+        scores = maxsim(cloud, gathered(replace(own, norms=None))) / tokens / self.temperature
         truth = torch.arange(size, device=device) + first
         loss = nn.functional.cross_entropy(scores, truth)
         diagnostics = {"accuracy": (scores.argmax(dim=1) == truth).float().mean().detach()}

@@ -10,6 +10,7 @@ import torch
 from numpy.typing import NDArray
 
 from optical_ray.data.ragged import Ragged, padded_matrix, release
+from optical_ray.ranking import padded
 from optical_ray.retrieval.embeddings import TokenEmbeddings
 
 RELEASE_AFTER = 256
@@ -29,7 +30,7 @@ class TeacherEmbeddings:
     def cloud(self, hashes: Sequence[np.uint64]) -> TokenEmbeddings:
         """The clouds of some sentences; raises ``KeyError`` for a text that was never embedded."""
         places = self._places(hashes)
-        cloud = stack_cloud([self._vectors[place] for place in places])
+        cloud = padded([self._vectors[place] for place in places])
         norms = torch.from_numpy(padded_matrix([self._norms[place] for place in places], 0, np.float32))
         return TokenEmbeddings(cloud.vectors, cloud.mask, norms)
 
@@ -49,14 +50,3 @@ class TeacherEmbeddings:
             release(self._hashes)
         found: list[int] = places.tolist()
         return found
-
-
-def stack_cloud(rows: Sequence[NDArray[np.generic]]) -> TokenEmbeddings:
-    """Vectors (n_i, D) of some texts as one padded cloud, in float32."""
-    longest, dim = max(len(row) for row in rows), rows[0].shape[1]
-    vectors = np.zeros((len(rows), longest, dim), dtype=np.float32)
-    mask = np.zeros((len(rows), longest), dtype=bool)
-    for index, row in enumerate(rows):
-        vectors[index, : len(row)] = row
-        mask[index, : len(row)] = True
-    return TokenEmbeddings(torch.from_numpy(vectors), torch.from_numpy(mask))

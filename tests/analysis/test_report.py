@@ -136,8 +136,8 @@ def test_data_leaks_and_other_metrics_are_shown(quick: Path) -> None:
         write_json(path, scores)
     result = write_report(quick)
     page = result.page.read_text(encoding="utf-8")
-    assert "Leaks, dropped from training: made hi 31 of 900 pairs (mr test 31)." in page
-    assert "Bitext hi: 7 duplicate, 2 sentences truncated." in page
+    assert "leaks, dropped from training: made hi 31 of 900 pairs (mr test 31)" in page
+    assert "bitext hi: 7 duplicate, 2 sentences truncated" in page
     rows = pq.read_table(result.page.parent / "metrics.parquet").to_pylist()
     assert {row["metric"] for row in rows} == {"macro_AP"}
     assert rows[0]["sw"] == 0.25

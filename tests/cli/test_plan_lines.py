@@ -35,6 +35,10 @@ def test_a_lattice_is_offered_smaller_designs_with_their_cost(tmp_path: Path) ->
     assert said("design", {path: {"kind": "subset", "of": ["sw", "so"]}}, estimate, tmp_path) == [
         f"{path}: 3 sets, 9 students"
     ]
+    pairs_only = {"kind": "subset", "of": ["sw", "so", "de", "fr", "mr"], "min_size": 2, "max_size": 2}
+    assert said("design", {path: pairs_only}, estimate, tmp_path) == [
+        f"{path}: 10 sets, 30 students; or {{design: orders, orders: 2}} with 4 sets, 12 students"
+    ]
     assert said("trials", {path: {**lattice, "design": "leave_one_out"}}, estimate, tmp_path)[0].startswith(
         "9 configurations x 3 seeds"
     )
@@ -55,3 +59,28 @@ def test_one_problem_under_two_names_is_said(
     lines = said("duplicates", {EPSILON: epsilon, COST: BOTH}, search, tmp_path)
     assert (expected is None and not lines) or expected in lines[0]
     assert not said("duplicates", {EPSILON: epsilon}, search, tmp_path)
+
+
+def test_only_one_problem_is_one_problem(tmp_path: Path) -> None:
+    """Another tau, or other marginals, make another problem of it."""
+    transport: dict[str, Any] = {"kind": "optimal_transport"}
+    both = [
+        {**transport, "sinkhorn": {"epsilon": 0.1, "tau": 1.0}},
+        {**transport, "cost": "squared_euclidean", "sinkhorn": {"epsilon": 0.2, "tau": 1.0}},
+        {**transport, "cost": "squared_euclidean", "marginals": "norm", "sinkhorn": {"epsilon": 0.2}},
+    ]
+    space = {"loss": {"kind": "choice", "of": both}}
+    assert not said("duplicates", space, {"mode": "estimate"}, tmp_path)
+    both[1]["sinkhorn"]["tau"] = 2.0
+    assert "at e = 0.1;" in said("duplicates", space, {"mode": "estimate"}, tmp_path)[0]
+
+
+def test_controls_are_counted(tmp_path: Path) -> None:
+    raw = spec(tmp_path)
+    raw["baselines"], raw["search"] = (
+        {"en": None, "shuffled": None, "teacher_english": None},
+        {"num_trials": 2, "seeds": 3},
+    )
+    raw["search"]["start_with"] = []
+    lines = plan_lines(from_dict(raw), tmp_path / "study", Capacity(2, 0))
+    assert "controls     en, shuffled: 6 students beside them" in lines

@@ -164,6 +164,8 @@ def test_orders_are_chains_to_the_whole_set_and_back(orders: int) -> None:
 def test_a_design_without_a_set_is_refused() -> None:
     with pytest.raises(ValidationError, match="design: leave_one_out has no set of 2 to 3 languages"):
         Subset(of=LANGUAGES, design="leave_one_out", min_size=2, max_size=3)
+    with pytest.raises(ValidationError, match="orders: is read by design: orders alone, got design: lattice"):
+        Subset(of=LANGUAGES, orders=3)
 
 
 def test_older_studies_know_of_no_designs() -> None:

@@ -28,7 +28,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def read(folder: Path, lines: list[Any], counts: Counts | None = None, **options: Any) -> list[RelevancePair]:
     text = "\n".join(line if isinstance(line, str) else json.dumps(line) for line in lines)
     (folder / "examples.jsonl").write_text(text + "\n")
-    return list(JsonlRelevance(root=str(folder), **options).pairs(counts or Counts()))
+    return list(JsonlRelevance(root=str(folder), **options).pairs(counts or Counts(), negatives=9))
 
 
 def test_texts_with_and_without_negatives_and_scores(folder: Path) -> None:
@@ -37,6 +37,17 @@ def test_texts_with_and_without_negatives_and_scores(folder: Path) -> None:
         RelevancePair("one", "yes", ("no", "never"), (3.0, -1.5, 0.0)),
         RelevancePair("two", "yes"),
     ]
+    counts = Counts()
+    blank = {"query": "q", "document": "d", "negatives": ["", "n"], "scores": [3, 2, 1]}
+    assert read(folder, [blank], counts) == [RelevancePair("q", "d", ("n",), (3.0, 1.0))]
+    assert counts.dropped == {"negatives without text": 1}
+
+
+def test_no_more_negatives_than_are_asked_for(folder: Path) -> None:
+    read(folder, [{"query": "q", "document": "d", "negatives": ["a", "b"], "scores": [3, 2, 1]}])
+    dataset = JsonlRelevance(root=str(folder))
+    assert [pair.negatives for n in range(3) for pair in dataset.pairs(Counts(), n)] == [(), ("a",), ("a", "b")]
+    assert [pair.scores for n in range(2) for pair in dataset.pairs(Counts(), n)] == [(3.0,), (3.0, 2.0)]
 
 
 @pytest.mark.parametrize(
@@ -67,7 +78,9 @@ def test_ids_without_scores(folder: Path) -> None:
         (["q0", ["1", 2.0], ["77", 1.0]], IDS, "passage '77' is not in"),
         ({"query": "a", "document": "b", "scores": [1, 2]}, {}, "scores: got 2, expected 1"),
         ({"query": "a", "document": "b", "negatives": "c"}, {}, "expected a list, got str"),
-        ({"query": "a", "document": "b", "scores": ["x"]}, {}, "a score must be a finite number, got 'x'"),
+        ({"query": "a", "document": "b", "scores": ["x"]}, {}, "a score must be a number of at most 1e\\+30, got 'x'"),
+        ({"query": "a", "document": "b", "scores": [int("9" * 400)]}, {}, "a score must be a number"),
+        ({"query": "a", "document": "b", "scores": [1e39]}, {}, "a score must be a number"),
         ({"query_id": "q0", "document_ids": []}, IDS, "names no document"),
         ({"query": 1.5, "document": "b"}, {}, "the query must be a text, got float"),
     ],

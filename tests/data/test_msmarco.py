@@ -60,18 +60,19 @@ def test_triples_of_texts_and_of_ids(folder: Path) -> None:
     (folder / "ids.tsv").write_text("1\t50\t60\n1\t50\t61\n2\t51\t62\n")
     texts = MsMarcoRelevance(root=str(folder), triples="texts.tsv")
     assert [(pair.query, pair.document) for pair in texts.pairs(Counts())] == [("q one", "good"), ("q two", "fine")]
-    assert [pair.negatives for pair in texts.pairs(Counts())] == [("bad", "worse"), ("bad",)]
+    assert [pair.negatives for pair in texts.pairs(Counts(), 5)] == [("bad", "worse"), ("bad",)]
+    assert [pair.negatives for n in (0, 1) for pair in texts.pairs(Counts(), n)] == [(), (), ("bad",), ("bad",)]
     assert len(list(MsMarcoRelevance(root=str(folder), triples="texts.tsv", max_pairs=1).pairs(Counts()))) == 1
     options: dict[str, Any] = {"root": str(folder), "queries": "queries.dev.small.tsv", "collection": "collection.tsv"}
     ids = MsMarcoRelevance(**options, triples="ids.tsv")
     assert [pair.query for pair in ids.pairs(Counts())] == ["query 1", "query 2"]
     assert [pair.document for pair in ids.pairs(Counts())] == ["the passage number 50", "the passage number 51"]
-    assert [pair.negatives for pair in ids.pairs(Counts())] == [
+    assert [pair.negatives for pair in ids.pairs(Counts(), 5)] == [
         ("the passage number 60", "the passage number 61"),
         ("the passage number 62",),
     ]
     (folder / "ids.tsv").write_text("1\t50\t60\n1\t500\t61\n")
-    with pytest.raises(InputError, match=r"ids.tsv:2: query '1' or passage '500' is not in queries and collection"):
+    with pytest.raises(InputError, match=r"ids.tsv:2: passage '500' is not in collection.tsv"):
         list(ids.pairs(Counts()))
 
 

@@ -90,3 +90,17 @@ def test_collected_sib200(collected: Path) -> None:
         columns={"en": "eng-US", "so": "som"},
     )
     assert len(rows_of(news, "so")) == 1997
+
+
+def test_one_partition_gives_both_splits_without_translations_of_topics(folder: Path) -> None:
+    """Two divisions by one hash would leave nothing of eval."""
+    options = {**OPTIONS, "eval_partition": "dev", "test_partition": "dev", "exclude_parallel": True}
+    rows = [f"{i}\ttopic{i % 3}\ttext {i}\tmatini {i}\tqoraal {i}" for i in range(90)]
+    (folder / "dev.tsv").write_text("\n".join([HEADER, *rows]) + "\n")
+    splits = {s: ParallelTableCollection(root=str(folder), language="sw", **options).load(s) for s in ("eval", "test")}
+    topics = {split: {topic.topic_id for topic in found.topics} for split, found in splits.items()}
+    documents = {document.doc_id for found in splits.values() for document in found.documents}
+    assert len(topics["eval"]) > 5
+    assert len(topics["test"]) > len(topics["eval"])
+    assert not topics["eval"] & topics["test"]
+    assert not (topics["eval"] | topics["test"]) & documents

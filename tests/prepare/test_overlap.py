@@ -26,7 +26,7 @@ def test_overlap_is_the_share_of_the_others_pieces(experiment: Experiment, tmp_p
         pieces.setdefault(source.target, set()).update(piece for row in ids for piece in row)
     for found in pieces.values():
         found -= tokenizer.specials
-    overlap = subword_overlap(text)
+    overlap = subword_overlap(experiment, text)
     assert set(overlap) == {*SOURCES, *TARGETS}
     for one, by in overlap.items():
         assert by[one] == 1

@@ -7,10 +7,10 @@ import torch
 from optical_ray.encoders.scratch import ScratchEncoder
 from optical_ray.encoders.token_encoder import TokenEncoder
 from optical_ray.encoders.tokenizer import PieceTokenizer, train_vocabulary
+from optical_ray.ranking import padded
 from optical_ray.retrieval.embeddings import TokenEmbeddings
 from optical_ray.training.batches import PairBatch, pad_ids
 from optical_ray.training.step import TrainState, new_state
-from optical_ray.training.teacher_embeddings import stack_cloud
 from tests.tiny_study import WORDS, sentences, spelt
 
 ENGLISH = [" ".join(words) for words in sentences(5, 32)]
@@ -37,7 +37,7 @@ def cloud(teacher: TokenEncoder, pieces: PieceTokenizer, texts: list[str]) -> To
     """The teacher's vectors of each text by itself, in half precision as a cache keeps them."""
     with torch.no_grad():
         alone = [teacher.eval()(ids(pieces, [text])) for text in texts]
-    return stack_cloud([one.vectors[0][one.mask[0]].half().numpy() for one in alone])
+    return padded([one.vectors[0][one.mask[0]].half().numpy() for one in alone])
 
 
 def batch(

@@ -11,10 +11,11 @@ import torch
 
 from optical_ray.data.mixture import Mixture, MixtureConfig
 from optical_ray.data.ragged import RaggedWriter
+from optical_ray.ranking import padded
 from optical_ray.retrieval.embeddings import TokenEmbeddings
 from optical_ray.training.batches import PairBatch, PairStream, pad_ids
 from optical_ray.training.bitext_tokens import BitextTokens
-from optical_ray.training.teacher_embeddings import TeacherEmbeddings, stack_cloud
+from optical_ray.training.teacher_embeddings import TeacherEmbeddings
 
 PAD, TEACHER_PAD, DIM = 1, 0, 3
 SIZES = {"de": 20, "hi": 13}
@@ -86,7 +87,7 @@ def test_rows_are_padded_behind() -> None:
 
 
 def test_clouds_are_stacked_with_their_masks() -> None:
-    cloud = stack_cloud([np.ones((2, DIM), dtype=np.float16), 2 * np.ones((1, DIM), dtype=np.float16)])
+    cloud = padded([np.ones((2, DIM), dtype=np.float16), 2 * np.ones((1, DIM), dtype=np.float16)])
     assert cloud.vectors.dtype == torch.float32
     assert cloud.vectors[..., 0].tolist() == [[1, 1], [2, 0]]
     assert cloud.mask.tolist() == [[True, True], [True, False]]

@@ -139,7 +139,7 @@ class BeirRelevance(RelevanceDataset):
 
     __pydantic_config__: ClassVar[dict[str, Any]] = {"extra": "forbid"}
 
-    def pairs(self, counts: Counts) -> Iterator[RelevancePair]:
+    def pairs(self, counts: Counts, negatives: int = 0) -> Iterator[RelevancePair]:
         """Yield the pairs in the order of the qrels; those without text on a side are left out."""
         files = find_files(self.root)
         judgements = [

@@ -150,7 +150,7 @@ class CldrRelevance(RelevanceDataset):
 
     __pydantic_config__: ClassVar[dict[str, Any]] = {"extra": "forbid"}
 
-    def pairs(self, counts: Counts) -> Iterator[RelevancePair]:
+    def pairs(self, counts: Counts, negatives: int = 0) -> Iterator[RelevancePair]:
         """Yield (keywords, name) in the order of the emoji; rows without keywords give none."""
         for row in _rows("train", PIVOT):
             if keywords := _keywords(row, PIVOT):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
@@ -13,6 +12,9 @@ from optical_ray.data.input_files import InputFile, find_file
 from optical_ray.data.interface import Counts, RelevanceDataset
 from optical_ray.data.text_files import BadLines, read_lines, text_of, texts_by_id
 from optical_ray.types import InputError, RelevancePair
+
+LARGEST = 1e30
+"""Scores beyond this are no scores, and no float32 soon."""
 
 FORMS = (
     '{"query": ..., "document": ..., "negatives": [...], "scores": [...]}, or with ids '
@@ -28,7 +30,7 @@ class JsonlRelevance(RelevanceDataset):
     Ids with scores, as PyLate reads them: ``{"query_id": ..., "document_ids": [...], "scores": [...]}``; as ColBERTv2
     and PLAID-X read them: ``[query, [passage, score], ...]``, or ``[query, passage, passage, ...]`` without scores.
     The first document answers the query, the others are negatives. Ids need the tables ``queries`` and ``collection``
-    (``id<TAB>text``). ``max_bad_lines`` lines may be left out, of whatever fault.
+    (``id<TAB>text``). ``max_bad_lines`` lines that are no example, or name what is not there, may be left out.
     """
 
     kind: Literal["jsonl"] = "jsonl"
@@ -46,28 +48,37 @@ class JsonlRelevance(RelevanceDataset):
             raise InputError("queries, collection: give both (examples of ids) or none (examples of texts)")
         BadLines(self.max_bad_lines, Counts())
 
-    def pairs(self, counts: Counts) -> Iterator[RelevancePair]:
+    def pairs(self, counts: Counts, negatives: int = 0) -> Iterator[RelevancePair]:
         """Yield the examples in the order of the lines."""
         bad = BadLines(self.max_bad_lines, counts)
+        for pair in self._texts(bad, negatives):
+            kept = [place for place, text in enumerate(pair.negatives) if text]
+            if not pair.query or not pair.document:
+                counts.drop("examples without text on a side")
+            elif len(kept) < len(pair.negatives):
+                counts.drop("negatives without text")
+                scores = (pair.scores[0], *(pair.scores[1 + place] for place in kept)) if pair.scores else ()
+                yield RelevancePair(pair.query, pair.document, tuple(pair.negatives[place] for place in kept), scores)
+            else:
+                yield pair
+
+    def _texts(self, bad: BadLines, negatives: int) -> Iterator[RelevancePair]:
+        """The examples, blank texts and all."""
         if self.queries is None or self.collection is None:
-            for _, pair in self._examples(bad):
-                if pair.query and pair.document:
-                    yield pair
-                else:
-                    counts.drop("examples without text on a side")
+            yield from (_first(pair, negatives) for _, pair in self._examples(bad))
             return
-        named = list(self._examples(bad))
+        named = [(where, _first(pair, negatives)) for where, pair in self._examples(bad)]
         queries = texts_by_id(self._file(self.queries), {pair.query for _, pair in named})
         wanted = {identity for _, pair in named for identity in (pair.document, *pair.negatives)}
         texts = texts_by_id(self._file(self.collection), wanted)
         for where, pair in named:
-            lacking = [i for i in (pair.document, *pair.negatives) if i not in texts]
+            lacking = [identity for identity in (pair.document, *pair.negatives) if identity not in texts]
             if pair.query not in queries or lacking:
                 what = f"query {pair.query!r}" if pair.query not in queries else f"passage {lacking[0]!r}"
                 bad.skip(InputError(f"{where}: {what} is not in {self.queries} or {self.collection}"))
-                continue
-            negatives = tuple(texts[identity] for identity in pair.negatives)
-            yield RelevancePair(queries[pair.query], texts[pair.document], negatives, pair.scores)
+            else:
+                others = tuple(texts[identity] for identity in pair.negatives)
+                yield RelevancePair(queries[pair.query], texts[pair.document], others, pair.scores)
 
     def _examples(self, bad: BadLines) -> Iterator[tuple[str, RelevancePair]]:
         """Every line that is an example, ids in place of texts where there are ids."""
@@ -87,8 +98,13 @@ class JsonlRelevance(RelevanceDataset):
     def fingerprint(self) -> str:
         """A digest of the files."""
         names = [name for name in (self.examples, self.queries, self.collection) if name is not None]
-        settings = {"kind": self.kind, "role": "relevance"}
+        settings = {"kind": self.kind, "role": "relevance", "bad": self.max_bad_lines}
         return fingerprint(settings, [self._file(name).digest() for name in names])
+
+
+def _first(pair: RelevancePair, negatives: int) -> RelevancePair:
+    """The example with its first ``negatives`` alone."""
+    return RelevancePair(pair.query, pair.document, pair.negatives[:negatives], pair.scores[: 1 + negatives])
 
 
 def _example(line: str, where: str, *, with_ids: bool) -> RelevancePair:
@@ -129,6 +145,6 @@ def _list(value: Any, where: str) -> list[Any]:
 
 def _numbers(values: list[Any], where: str) -> tuple[float, ...]:
     for value in values:
-        if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
-            raise InputError(f"{where}: a score must be a finite number, got {value!r}")
+        if isinstance(value, bool) or not isinstance(value, (int, float)) or not abs(value) < LARGEST:
+            raise InputError(f"{where}: a score must be a number of at most {LARGEST:g}, got {str(value)[:40]!r}")
     return tuple(map(float, values))

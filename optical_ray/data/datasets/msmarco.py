@@ -96,7 +96,8 @@ class MsMarcoBitext(BitextDataset):
 class MsMarcoRelevance(RelevanceDataset):
     """Queries and their relevant passages from ``triples``: of texts (query, relevant, other), or of ids with
     ``queries`` and ``collection`` beside them. The other passages of rows that follow each other are the pair's hard
-    negatives. ``max_pairs`` takes the first; ``max_bad_lines`` lines may be left out."""
+    negatives. ``max_pairs`` takes the first. ``max_bad_lines`` lines of another number of columns, and as many pairs
+    that name what is not there, may be left out."""
 
     kind: Literal["msmarco"] = "msmarco"
     root: str
@@ -116,30 +117,34 @@ class MsMarcoRelevance(RelevanceDataset):
             raise InputError(f"max_pairs: must be >= 1, got {self.max_pairs}")
         BadLines(self.max_bad_lines, Counts())
 
-    def pairs(self, counts: Counts) -> Iterator[RelevancePair]:
+    def pairs(self, counts: Counts, negatives: int = 0) -> Iterator[RelevancePair]:
         """Yield each pair of query and relevant passage once in a row, in the order of the triples."""
         if self.queries is None or self.collection is None:
-            for _, query, passage, others in self._grouped(counts):
+            for _, query, passage, others in self._grouped(counts, negatives):
                 yield RelevancePair(query, passage, others)
             return
-        named = list(self._grouped(counts))
+        bad = BadLines(self.max_bad_lines, counts)
+        named = list(self._grouped(counts, negatives))
         queries = texts_by_id(self._file(self.queries), {query for _, query, _, _ in named})
-        passages = texts_by_id(
-            self._file(self.collection), {one for _, _, first, rest in named for one in (first, *rest)}
-        )
+        wanted = {passage for _, _, first, others in named for passage in (first, *others)}
+        passages = texts_by_id(self._file(self.collection), wanted)
         for where, query, passage, others in named:
-            if query not in queries or passage not in passages:
-                raise InputError(f"{where}: query {query!r} or passage {passage!r} is not in queries and collection")
-            yield RelevancePair(
-                queries[query], passages[passage], tuple(passages[other] for other in others if other in passages)
-            )
+            if lacking := [one for one in (passage, *others) if one not in passages]:
+                bad.skip(InputError(f"{where}: passage {lacking[0]!r} is not in {self.collection}"))
+            elif query not in queries:
+                bad.skip(InputError(f"{where}: query {query!r} is not in {self.queries}"))
+            else:
+                yield RelevancePair(queries[query], passages[passage], tuple(passages[other] for other in others))
 
-    def _grouped(self, counts: Counts) -> Iterator[tuple[str, str, str, tuple[str, ...]]]:
-        """Where a pair begins, its query, its relevant passage, the others."""
-        rows = groupby(self._rows(counts), key=lambda row: row[1:3])
-        for (query, passage), group in islice(rows, self.max_pairs):
-            found = list(group)
-            yield found[0][0], query, passage, tuple(dict.fromkeys(other for _, _, _, other in found if other))
+    def _grouped(self, counts: Counts, negatives: int) -> Iterator[tuple[str, str, str, tuple[str, ...]]]:
+        """Where a pair begins, its query, its relevant passage, the first of the others."""
+        for (query, passage), group in islice(groupby(self._rows(counts), lambda row: row[1:3]), self.max_pairs):
+            where, others = "", dict[str, None]()
+            for found, _, _, other in group:
+                where = where or found
+                if other and len(others) < negatives:
+                    others[other] = None
+            yield where, query, passage, tuple(others)
 
     def _rows(self, counts: Counts) -> Iterator[tuple[str, str, str, str]]:
         file, bad = self._file(self.triples), BadLines(self.max_bad_lines, counts)
@@ -156,5 +161,5 @@ class MsMarcoRelevance(RelevanceDataset):
     def fingerprint(self) -> str:
         """A digest of the files and the number of pairs."""
         names = [name for name in (self.triples, self.queries, self.collection) if name is not None]
-        settings = {"kind": self.kind, "role": "relevance", "max_pairs": self.max_pairs}
+        settings = {"kind": self.kind, "role": "relevance", "max_pairs": self.max_pairs, "bad": self.max_bad_lines}
         return fingerprint(settings, [self._file(name).digest() for name in names])
