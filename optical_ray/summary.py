@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from statistics import fmean
 from typing import Any
 
 from optical_ray.ledger import Ledger, Scores, TrialRecord, TrialState
@@ -15,18 +17,22 @@ LOOSE = 0.02
 
 @dataclass(frozen=True)
 class Best:
-    """The trial that the eval split chooses for a target; ``test`` is its score on the test split."""
+    """The configuration that the eval split chooses for a target; ``eval`` and ``test`` are means over its seeds."""
 
     key: str
+    """Of its trial with the highest eval score."""
     eval: float
     test: float
     is_supervised: bool
-    """Whether the target is among the trial's own sources: supervision, not transfer."""
+    """Whether the target is among its own sources: supervision, not transfer."""
 
 
 def best_of(ledger: Ledger, metric: str, target: str, *, transfer_only: bool = False) -> Best | None:
-    """The complete trial with the highest eval score; ``transfer_only`` leaves out those that saw the target."""
-    found = []
+    """The configuration with the highest mean eval score of its complete trials.
+
+    ``transfer_only`` leaves out those that saw the target.
+    """
+    found: dict[str, list[Best]] = {}
     for record in ledger.records:
         if record.state is not TrialState.COMPLETE:
             continue
@@ -35,8 +41,17 @@ def best_of(ledger: Ledger, metric: str, target: str, *, transfer_only: bool = F
         value = _value(scores, "eval", metric, target)
         test = _value(scores, "test", metric, target)
         if value is not None and test is not None and not (transfer_only and supervised):
-            found.append(Best(record.key, value, test, supervised))
-    return max(found, key=lambda best: best.eval, default=None)
+            params = json.dumps(record.params, sort_keys=True)
+            found.setdefault(params, []).append(Best(record.key, value, test, supervised))
+    means = [
+        replace(
+            max(seeds, key=lambda seed: seed.eval),
+            eval=fmean(seed.eval for seed in seeds),
+            test=fmean(seed.test for seed in seeds),
+        )
+        for seeds in found.values()
+    ]
+    return max(means, key=lambda best: best.eval, default=None)
 
 
 def objective_of(scores: Scores, metric: str, targets: Iterable[str]) -> float | None:

@@ -144,3 +144,19 @@ def test_a_baseline_that_failed_says_why(ledger: Ledger) -> None:
         (ledger.folder / "baselines" / name).mkdir(parents=True)
         write_json(ledger.folder / "baselines" / name / "baseline.json", said)
     assert ledger.failed_baselines() == {"en": "loss is nan"}
+
+
+def test_seeds_are_replicates_of_one_configuration(ledger: Ledger) -> None:
+    """A lucky seed does not make its configuration the best."""
+    for key, sources, seed, score in (
+        *(("a1", "de", 1, ap(0.9, 0.1)), ("a2", "de", 2, ap(0.1, 0.3))),
+        *(("b1", "hi", 1, ap(0.6, 0.5)), ("b2", "hi", 2, ap(0.7, 0.7))),
+    ):
+        params = {"data.source_languages": sources}
+        ledger.create(key, params=params, seed=seed, config={}, source_languages=(sources,), steps=2)
+        write_json(ledger.trial_folder(key) / "scores.json", score)
+        ledger.start(key, resumed_from=0)
+        ledger.finish(key, TrialState.COMPLETE)
+    best = best_of(ledger, "AP", "sw")
+    assert best is not None
+    assert (best.key, best.eval, best.test) == ("b2", pytest.approx(0.65), pytest.approx(0.6))
