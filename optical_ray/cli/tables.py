@@ -51,9 +51,20 @@ def best_lines(ledger: Ledger, metric: str, targets: Sequence[str]) -> list[str]
                 record = ledger.get(best.key)
                 assert record is not None
                 gain = f", {best.test / start:.1f}x" if start else ""
-                parts.append(f"{label} {'+'.join(record.source_languages)} {best.test:.3f}{gain}")
+                parts.append(f"{label} {_named(record)} {best.test:.3f}{gain}")
         lines.append(f"{target}: undistilled {start:.3f}; " + "; ".join(parts) if start is not None else f"{target}: -")
     return lines
+
+
+def _named(record: TrialRecord) -> str:
+    """The configuration's sources, and what else the search has chosen of it."""
+    others = [
+        f"{path.rpartition('.')[2]} {_shown(value)}"
+        for path, value in record.params.items()
+        if path != "data.source_languages"
+    ]
+    sources = "+".join(record.source_languages)
+    return f"{sources} ({', '.join(others)})" if others else sources
 
 
 def best_is_supervised(ledger: Ledger, metric: str, target: str) -> bool:
