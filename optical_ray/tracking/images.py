@@ -95,7 +95,7 @@ def study_images(ledger: Ledger) -> Iterator[RunImage]:
     if (ledger.folder / "teacher.json").is_file():
         yield _teacher(ledger.folder, shared, study)
     for folder in sorted(path for path in (ledger.folder / "baselines").glob("*") if path.is_dir()):
-        yield _baseline(folder, shared)
+        yield _baseline(folder, shared, targets)
     for record in ledger.records:
         if record.state is not TrialState.WAITING or record.attempts:
             yield _trial(ledger.trial_folder(record.key), record, shared, targets)
@@ -156,8 +156,10 @@ def _trial(folder: Path, record: TrialRecord, shared: Mapping[str, str], targets
     )
 
 
-def _baseline(folder: Path, shared: Mapping[str, str]) -> RunImage:
+def _baseline(folder: Path, shared: Mapping[str, str], targets: list[str]) -> RunImage:
+    """A baseline; of a control the curves are those of its first seed."""
     path = folder / "baseline.json"
+    curves = sorted(folder.glob("seed-*/metrics.jsonl"))[:1]
     value = read_json(path) if path.is_file() else {}
     return RunImage(
         key=text(value.get("key") or f"baseline-{folder.name}"),
@@ -165,9 +167,11 @@ def _baseline(folder: Path, shared: Mapping[str, str]) -> RunImage:
         name=f"baseline {folder.name}",
         status=_status(value, done=(folder / "scores.json").is_file()),
         folder=folder,
-        stamp=stamp(folder.glob("[!.]*"), shared),
+        stamp=stamp([*folder.glob("[!.]*"), *curves], shared),
         tags={**shared, "optical.baseline": folder.name},
         params={"baseline": folder.name},
+        targets=frozenset(targets),
+        rows=curves[0] if curves else None,
         started=folder.stat().st_mtime,
     )
 

@@ -15,6 +15,7 @@ from optical_ray.data.mixture import Mixture
 from optical_ray.encoders.checkpoint import Checkpoint, save
 from optical_ray.encoders.token_encoder import TokenEncoder
 from optical_ray.evaluate import Evaluation, Evaluator, means, write_evaluation
+from optical_ray.storage import append_jsonl
 from optical_ray.training.batches import Control, PairStream
 from optical_ray.training.checkpoint import load_state, save_state
 from optical_ray.training.context import Context, Rows
@@ -109,6 +110,9 @@ def distil(context: Context, job: DistillationJob) -> None:
         rows[-1] |= _flat(means(evaluation)["eval"])
     if context.leads:
         _write(job, student, origin, evaluation)
+        if job.control is not None:  # nobody keeps a ledger of it
+            (job.folder / "metrics.jsonl").unlink(missing_ok=True)
+            append_jsonl(job.folder / "metrics.jsonl", rows)
     report(complete=True)
 
 

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from optical_ray.ledger import Ledger, TrialState
-from optical_ray.storage import write_json
+from optical_ray.storage import append_jsonl, write_json
 from optical_ray.tracking import mlflow as room
 from optical_ray.tracking.mlflow import MlflowMirror
 from optical_ray.tracking.store import connect, find_runs
@@ -296,6 +296,20 @@ def test_the_teacher_and_a_baseline_without_a_key_are_runs_too(ledger: Ledger) -
     assert history(mirror, "ab12", "loss") == [(1, 3.0), (2, 2.0)]
     assert runs["ab12"].data.params == {"teacher.kind": "scratch"}
     assert runs["ab12"].info.status == runs["baseline-undistilled"].info.status == "FINISHED"
+
+
+def test_a_control_has_the_curves_of_its_first_seed(ledger: Ledger) -> None:
+    for seed, loss in ((7, 2.5), (8, 9.0)):
+        folder = ledger.folder / "baselines" / "undistilled" / f"seed-{seed}"
+        folder.mkdir()
+        append_jsonl(folder / "metrics.jsonl", [{"step": 1, "loss": loss, "AP/sw": 0.1}])
+    mirror = MlflowMirror(ledger.folder)
+    mirror.sync()
+    [run] = [run for run in runs_of(mirror).values() if run.data.params.get("baseline") == "undistilled"]
+    key = run.data.tags["optical.trial_key"]
+    assert history(mirror, key, "loss") == [(1, 2.5)]
+    assert history(mirror, key, "eval/AP/sw") == [(1, 0.1)]
+    assert run.data.metrics["AP/sw"] != 0.1
 
 
 def test_a_study_that_says_little_is_mirrored(ledger: Ledger) -> None:
