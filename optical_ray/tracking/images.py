@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from optical_ray.ledger import Ledger, TrialRecord, TrialState, read_scores
-from optical_ray.storage import read_json, read_jsonl
+from optical_ray.storage import last_jsonl, read_json, read_jsonl
 from optical_ray.tracking.names import final_scores, flatten, row_name, stamp, text
 
 STATUS = {
@@ -160,6 +160,7 @@ def _baseline(folder: Path, shared: Mapping[str, str], targets: list[str]) -> Ru
     """A baseline; of a control the curves are those of its first seed."""
     path = folder / "baseline.json"
     curves = sorted(folder.glob("seed-*/metrics.jsonl"))[:1]
+    last = last_jsonl(curves[0]) if curves else None
     value = read_json(path) if path.is_file() else {}
     return RunImage(
         key=text(value.get("key") or f"baseline-{folder.name}"),
@@ -172,6 +173,7 @@ def _baseline(folder: Path, shared: Mapping[str, str], targets: list[str]) -> Ru
         params={"baseline": folder.name},
         targets=frozenset(targets),
         rows=curves[0] if curves else None,
+        steps=int(last["step"]) if last else 0,
         started=folder.stat().st_mtime,
     )
 

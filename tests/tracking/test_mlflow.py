@@ -302,13 +302,13 @@ def test_a_control_has_the_curves_of_its_first_seed(ledger: Ledger) -> None:
     for seed, loss in ((7, 2.5), (8, 9.0)):
         folder = ledger.folder / "baselines" / "undistilled" / f"seed-{seed}"
         folder.mkdir()
-        append_jsonl(folder / "metrics.jsonl", [{"step": 1, "loss": loss, "AP/sw": 0.1}])
+        append_jsonl(folder / "metrics.jsonl", [{"step": 1, "loss": loss, "AP/sw": 0.1}, {"step": 2, "loss": 1.5}])
     mirror = MlflowMirror(ledger.folder)
     mirror.sync()
     [run] = [run for run in runs_of(mirror).values() if run.data.params.get("baseline") == "undistilled"]
     key = run.data.tags["optical.trial_key"]
-    assert history(mirror, key, "loss") == [(1, 2.5)]
-    assert history(mirror, key, "eval/AP/sw") == [(1, 0.1)]
+    assert history(mirror, key, "loss") == [(1, 2.5), (2, 1.5)]
+    assert history(mirror, key, "eval/AP/sw") == [(1, 0.1), (2, 0.03)]
     assert run.data.metrics["AP/sw"] != 0.1
 
 
