@@ -30,12 +30,11 @@ def test_controls_and_teacher_are_rows_that_are_made_once(ray_cluster: None, tmp
     data = write_data(tmp_path / "data")
     raw = spec(data, space={}, search={"num_trials": 1, "seeds": 2})
     raw["baselines"] = {
-        "en": None,
-        "shuffled": {"params": {"data.source_languages": SOURCES[1]}},
+        "en": {"params": {"data.source_languages": SOURCES[1]}},
         "teacher_english": {"topics": english_topics(data)},
     }
     ledger = launch(raw, tmp_path)
-    names = ["undistilled", "en", "shuffled", "teacher_english"]
+    names = ["undistilled", "en", "teacher_english"]
     assert list(ledger.baselines()) == names
     folder = ledger.folder / "baselines"
     for name in names:
