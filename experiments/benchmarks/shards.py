@@ -134,6 +134,8 @@ def main() -> None:
     if options.stream:
         print(json.dumps(stream(languages, options.stream, options.steps)))
         return
+    if options.folder:
+        options.folder.mkdir(parents=True, exist_ok=True)
     folder = Path(tempfile.mkdtemp(prefix="shards-", dir=options.folder))
     try:
         result = measure(languages, options.pairs, options.steps, folder)

@@ -22,6 +22,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import ot
@@ -61,10 +62,11 @@ def draw(pairs: int, length: int, epsilon: float, device: str, dim: int = 128) -
         sides.append((vectors * mask[:, :, None], mask / lengths[:, None], lengths.tolist()))
     (x, a, rows), (y, b, columns) = sides
     cost = 1 - x @ y.transpose(1, 2)
-    return Problem(*(tensor.to(device) for tensor in (x, y, cost, a, b)), rows, columns, epsilon)
+    x, y, cost, a, b = (tensor.to(device) for tensor in (x, y, cost, a, b))
+    return Problem(x, y, cost, a, b, rows, columns, epsilon)
 
 
-def ours(problem: Problem, backend: str) -> Callable[[], Tensor]:
+def ours(problem: Problem, backend: Literal["auto", "scaling"]) -> Callable[[], Tensor]:
     config = SinkhornConfig(epsilon=problem.epsilon, max_iterations=ITERATIONS, threshold=0.0)
     return lambda: sinkhorn(problem.cost, problem.a, problem.b, config, backend=backend).plan
 
@@ -169,7 +171,7 @@ def measure(name: str, problem: Problem, repeats: int) -> list[dict[str, float |
     rows: list[dict[str, float | str]] = []
     for solver, taken in times.items():
         ratios = [theirs / mine for theirs, mine in zip(taken, times["optical_ray"], strict=True)]
-        row = {
+        row: dict[str, float | str] = {
             "problem": name,
             "epsilon": problem.epsilon,
             "solver": solver,
@@ -216,7 +218,7 @@ def main() -> None:
         for epsilon in arguments.epsilon:
             rows += measure(name, draw(pairs, length, epsilon, device), arguments.repeats)
     if arguments.json:
-        arguments.json.write_text(json.dumps(rows, indent=1))
+        arguments.json.write_text(json.dumps(rows, indent=1) + "\n")
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ The transport's share is the time of the loss on the step's own vectors, forward
 share of the ceiling counts the matrix products of real tokens alone (6 x weights x tokens, and attention), over the
 fastest of a few square products measured here in the same precision.
 processor_ms is the time that this process' threads were at work, which other programs on the machine do not stretch.
-Results go to experiments/benchmarks/results/step-<device>.json.
+Results are added to experiments/benchmarks/results/step-<device>.json, or to --json FILE.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ import resource
 import statistics
 import time
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -74,7 +75,8 @@ def build(
             used = {i for e in tokenizer.backend.encode_batch_fast(texts, add_special_tokens=False) for i in e.ids}
             tokenizer = from_backend(trimmed(tokenizer.backend, used), markers=tokenizer.marker_pieces)
         return config.build(tokenizer), tokenizer
-    config = ScratchEncoder(**shape, dim=128, vocabulary=4000, query_length=160, document_length=160)
+    fields: dict[str, Any] = {**shape, "dim": 128, "vocabulary": 4000, "query_length": 160, "document_length": 160}
+    config = ScratchEncoder(**fields)
     tokenizer = train_vocabulary(texts, 4000)
     encoder = config.build(tokenizer)
     if shape == BASE:  # as many rows as XLM-R has: their gradients and Adam states are part of the step
@@ -117,8 +119,9 @@ def ceiling(device: torch.device, dtype: torch.dtype) -> float:
     best = 0.0
     for size in (4096, 8192) if device.type == "cuda" else (1024, 2048):
         a, b = (torch.randn(size, size, device=device, dtype=dtype) for _ in range(2))
-        timed(lambda a=a, b=b: a @ b, device)
-        best = max(best, max(2 * size**3 / timed(lambda a=a, b=b: a @ b, device) for _ in range(10)))
+        product = partial(torch.matmul, a, b)
+        timed(product, device)
+        best = max(best, max(2 * size**3 / timed(product, device) for _ in range(10)))
     return best
 
 
@@ -133,11 +136,12 @@ def operations(encoder: TokenEncoder, batch: PairBatch) -> float:
 
 def transport_seconds(objective: Distillation, batch: PairBatch, device: torch.device) -> float:
     """The loss alone on the vectors that the student makes of ``batch``, forward and backward."""
-    assert isinstance(batch.teacher, TokenEmbeddings)
-    with torch.no_grad():
-        cloud = objective._read(batch.foreign)
+    teacher = batch.teacher
+    assert isinstance(teacher, TokenEmbeddings)
+    with torch.no_grad(), torch.autocast(device.type, dtype=objective.autocast, enabled=objective.autocast is not None):
+        cloud = objective.student(batch.foreign)
     leaf = TokenEmbeddings(cloud.vectors.clone().requires_grad_(), cloud.mask)
-    return timed(lambda: objective.loss(leaf, batch.teacher).loss.backward(), device)
+    return timed(lambda: torch.autograd.backward(objective.loss(leaf, teacher).loss), device)
 
 
 def new_training(encoder: TokenEncoder, config: StudentConfig, device: torch.device) -> TrainState:
@@ -165,7 +169,7 @@ def measure(arguments: argparse.Namespace) -> dict[str, Any]:
     for step in range(arguments.warmup + arguments.steps):
         batch = next(stream)
         before = time.process_time()
-        seconds = timed(lambda batch=batch: train_step(state, batch), device)
+        seconds = timed(partial(train_step, state, batch), device)
         spent = time.process_time() - before
         if step < arguments.warmup:
             continue
@@ -232,15 +236,16 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=None)
     parser.add_argument("--warmup", type=int, default=3)
     parser.add_argument("--threads", type=int, default=None, help="of torch, on a CPU")
+    parser.add_argument("--json", type=Path, default=None, help="where the row is added")
     arguments = parser.parse_args()
     on_gpu = torch.cuda.is_available()
     arguments.precision = arguments.precision or ("bfloat16" if on_gpu else "float32")
     arguments.steps = arguments.steps or (50 if on_gpu else 7)
     row = measure(arguments)
     print(json.dumps(row, indent=1))
-    name = re.sub(r"\W+", "-", row["device"]).strip("-").lower()
-    RESULTS.mkdir(exist_ok=True)
-    path = RESULTS / f"step-{name}.json"
+    device = re.sub(r"\W+", "-", row["device"]).strip("-").lower()
+    path = arguments.json or RESULTS / f"step-{device}.json"
+    path.parent.mkdir(parents=True, exist_ok=True)
     rows = json.loads(path.read_text()) if path.is_file() else []
     same = ("encoder", "trimmed", "precision", "pairs", "threads")
     rows = [old for old in rows if any(old[field] != row[field] for field in same)]

@@ -97,7 +97,7 @@ def main() -> None:
     """Run all settings and write ``results/truth_recovery.json`` beside this file."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--studies", type=int, default=2000)
-    parser.add_argument("--output", type=Path, default=Path(__file__).parent / "results" / "truth_recovery.json")
+    parser.add_argument("--json", type=Path, default=Path(__file__).parent / "results" / "truth_recovery.json")
     given = parser.parse_args()
     begun = time.perf_counter()
     results: dict[str, Any] = {
@@ -118,7 +118,7 @@ def main() -> None:
             results["false_positives"][name] = false_positives(given.studies, num_seeds, seed_sd)
             print("null", name, json.dumps(results["false_positives"][name]), flush=True)
     results["seconds"] = round(time.perf_counter() - begun)
-    given.output.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
+    given.json.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":
