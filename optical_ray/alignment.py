@@ -129,8 +129,11 @@ def _align(
     return Alignment(stage, tokens, pivot, loss.plan(x, y)[0], float(output.loss), float(cosine))
 
 
-def save_comparison(found: Comparison, folder: Path, name: str) -> list[Path]:
-    """Write ``<name>-1-before.json``, ``<name>-2-after.json`` (the report shows them) and ``<name>.png``."""
+def save_comparison(found: Comparison, folder: Path, name: str) -> tuple[list[Path], bool]:
+    """Write ``<name>-1-before.json``, ``<name>-2-after.json`` (the report shows them) and ``<name>.png``.
+
+    The second value: whether installed fonts have every character. Where they do not, the PNG has boxes in their place.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     paths = []
     for suffix, alignment in (("1-before", found.before), ("2-after", found.after)):
@@ -149,21 +152,21 @@ def save_comparison(found: Comparison, folder: Path, name: str) -> list[Path]:
         write_json(path, content)
         paths.append(path)
     paths.append(folder / f"{name}.png")
-    _draw((found.before, found.after), paths[-1])
-    return paths
+    return paths, _draw((found.before, found.after), paths[-1])
 
 
-def _draw(alignments: Sequence[Alignment], path: Path) -> None:
-    """Two heat maps side by side; a script that no installed font knows is drawn as boxes (the JSON has it all)."""
+def _draw(alignments: Sequence[Alignment], path: Path) -> bool:
+    """Two heat maps side by side; whether no character was missing from the installed fonts."""
     from matplotlib import font_manager, rc_context  # seconds to import
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
     installed = {font.name for font in font_manager.fontManager.ttflist}
     fonts = ["DejaVu Sans", *sorted(name for name in installed if name.startswith(WIDE_FONTS))]
-    with rc_context({"font.family": fonts}), warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="Glyph .* missing")
+    with rc_context({"font.family": fonts}), warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always")
         _heat_maps(alignments, Figure, FigureCanvasAgg).savefig(path, dpi=150)
+    return not any("missing from font" in str(warning.message) for warning in said)
 
 
 def _heat_maps(alignments: Sequence[Alignment], figure_type: Any, canvas_type: Any) -> Any:

@@ -188,6 +188,7 @@ def measure(arguments: argparse.Namespace) -> dict[str, Any]:
         "torch": torch.__version__,
         "encoder": Path(arguments.checkpoint).name if arguments.checkpoint else shape,
         "trimmed": arguments.trim,
+        "languages": list(arguments.languages) or "all",
         "parameters": parameters,
         "embedding_rows": encoder.input_embeddings.num_embeddings,
         "precision": arguments.precision,
@@ -247,8 +248,8 @@ def main() -> None:
     path = arguments.json or RESULTS / f"step-{device}.json"
     path.parent.mkdir(parents=True, exist_ok=True)
     rows = json.loads(path.read_text()) if path.is_file() else []
-    same = ("encoder", "trimmed", "precision", "pairs", "threads")
-    rows = [old for old in rows if any(old[field] != row[field] for field in same)]
+    same = ("encoder", "trimmed", "languages", "precision", "pairs", "threads")
+    rows = [old for old in rows if any(old.get(field) != row[field] for field in same)]
     path.write_text(json.dumps([*rows, row], indent=1) + "\n")
     print(f"written to {path}")
 

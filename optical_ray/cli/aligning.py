@@ -20,7 +20,7 @@ def show_alignment(study_dir: Path, key: str, english: str, foreign: str) -> Non
 
     found = compare(ledger, find_trial(ledger, key), student, english, foreign)
     name = f"{key}-{hashlib.sha256(f'{english} {foreign}'.encode()).hexdigest()[:8]}"
-    paths = save_comparison(found, study_dir / "alignment", name)
+    paths, legible = save_comparison(found, study_dir / "alignment", name)
     table = Table(box=None, pad_edge=False)
     table.add_column("student's token")
     for column in ("before: pulled to", "share", "after: pulled to", "share"):
@@ -39,3 +39,8 @@ def show_alignment(study_dir: Path, key: str, english: str, foreign: str) -> Non
     elif found.own_loss != found.loss:
         screen.print(f"shown with uniform marginals: {found.own_loss.marginals} is known of the bitext alone")
     screen.print(f"saved: {', '.join(map(str, paths))}", soft_wrap=True, markup=False)
+    if not legible:
+        screen.print(
+            "no installed font has all of these characters (Debian: fonts-noto-core): "
+            "the PNG shows boxes, the report the text"
+        )

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from optical_ray.alignment import transport_of
+from optical_ray.alignment import Alignment, Comparison, save_comparison, transport_of
 from optical_ray.cli.aligning import show_alignment
 from optical_ray.encoders.checkpoint import save
 from optical_ray.ledger import Ledger, TrialState
@@ -99,3 +99,13 @@ def test_the_transport_of_a_loss_is_its_own_or_a_term_s() -> None:
     assert transport_of(own) is own
     assert transport_of(WeightedSum(terms=(WeightedLoss(Greedy()), WeightedLoss(own, 2.0)))) is own
     assert transport_of(Greedy()) is None
+
+
+def test_it_tells_of_characters_that_no_font_has(tmp_path: Path) -> None:
+    plan = torch.eye(2) / 2
+    for token, legible in (("moyo", True), ("\U00016a40", False)):  # a letter of Mro
+        sides = [Alignment(stage, (token, "b"), ("heart", "b"), plan, 0.1, 0.9) for stage in ("before", "after")]
+        found = Comparison(KEY, "heart b", f"{token} b", OptimalTransport(), OptimalTransport(), *sides)
+        paths, said = save_comparison(found, tmp_path, "pair")
+        assert said is legible
+        assert read_json(paths[0])["tokens"] == [token, "b"]
