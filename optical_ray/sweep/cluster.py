@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import socket
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -12,6 +13,7 @@ from dataclasses import dataclass
 import ray
 
 from optical_ray.config.experiment import ComputeConfig
+from optical_ray.sweep.autoscaler import Node, declared_groups, with_declared
 from optical_ray.training.driver import Workers
 from optical_ray.types import InputError
 
@@ -27,27 +29,66 @@ ENVIRONMENT = {
 
 @dataclass(frozen=True)
 class Capacity:
-    """CPUs and GPUs that trials can have."""
+    """What trials can have, node by node; the nodes that an autoscaler may start are in it.
 
-    cpus: float
-    gpus: float
+    ``for_drivers``: CPUs beside those, which only drivers use. ``may_grow``: more may come, as no autoscaler's limits
+    are known of a cluster that is not our own.
+    """
+
+    nodes: tuple[Node, ...]
+    for_drivers: float = 1.0
+    may_grow: bool = False
+
+    @property
+    def cpus(self) -> float:
+        """Of all nodes."""
+        return sum(cpus for cpus, _ in self.nodes)
+
+    @property
+    def gpus(self) -> float:
+        """Of all nodes."""
+        return sum(gpus for _, gpus in self.nodes)
 
     def at_once(self, compute: ComputeConfig, num_trials: int) -> int:
         """How many trials run side by side; raises ``InputError`` where not even one fits.
 
-        A trial holds its driver and all its workers at the same time, so no trial can wait for another's workers.
+        A trial holds its driver and all its workers at the same time, so no trial can wait for another's workers. A
+        worker's CPUs and GPUs are on one node. Where nodes ``may_grow``, ``compute.max_concurrent_trials`` is believed.
         """
-        cpus, gpus = compute.num_workers * compute.cpus_per_worker, compute.num_workers * compute.gpus_per_worker
+        asked = compute.max_concurrent_trials
+        fit = sum(_seats(node, compute) for node in self.nodes) // compute.num_workers
+        per_trial = compute.num_workers * compute.cpus_per_worker + DRIVER_CPUS
+        fit = min(fit, int((self.cpus + self.for_drivers) / per_trial))
+        if fit == 0 and not (self.may_grow and asked):
+            raise InputError(self._too_small(compute))
+        return min(max(fit, asked or 0) if self.may_grow else fit, num_trials, asked or num_trials)
+
+    def _too_small(self, compute: ComputeConfig) -> str:
+        workers = compute.num_workers
+        cpus, gpus = workers * compute.cpus_per_worker, workers * compute.gpus_per_worker
+        grow = "; where an autoscaler brings nodes, set compute.max_concurrent_trials" if self.may_grow else ""
         for name, need, have in (("CPUs", cpus, self.cpus), ("GPUs", gpus, self.gpus)):
             if need > have:
-                raise InputError(
-                    f"compute.num_workers: a trial of {compute.num_workers} workers needs {need:g} {name}, "
-                    f"the cluster has {have:g}; lower compute.num_workers or the {name} per worker"
+                return (
+                    f"compute.num_workers: a trial of {workers} workers needs {need:g} {name}, "
+                    f"the cluster has {have:g}; lower compute.num_workers or the {name} per worker{grow}"
                 )
-        fit = int(self.cpus // cpus)
-        if gpus:
-            fit = min(fit, int(self.gpus // gpus))
-        return max(1, min(fit, num_trials, compute.max_concurrent_trials or fit))
+        return (  # or nothing is left for a trial's driver
+            f"compute.cpus_per_worker: no room for {workers} workers of {compute.cpus_per_worker} CPUs and "
+            f"{compute.gpus_per_worker:g} GPUs, each on one node, and a driver of {DRIVER_CPUS:g} CPUs on nodes of "
+            f"{_listed(self.nodes)}; lower them{grow}"
+        )
+
+
+def _seats(node: Node, compute: ComputeConfig) -> int:
+    """Workers that fit on one node."""
+    cpus, gpus = node
+    by_cpu = int(cpus // compute.cpus_per_worker)
+    return min(by_cpu, int(gpus // compute.gpus_per_worker)) if compute.gpus_per_worker else by_cpu
+
+
+def _listed(nodes: tuple[Node, ...]) -> str:
+    return ", ".join(f"{count} x ({cpus:g} CPUs, {gpus:g} GPUs)" for (cpus, gpus), count in Counter(nodes).items())
 
 
 def workers_of(compute: ComputeConfig) -> Workers:
@@ -63,7 +104,8 @@ def local_capacity() -> Capacity:
 
     manager = get_accelerator_manager_for_resource("GPU")
     gpus = manager.get_current_node_num_accelerators() if manager is not None else 0
-    return Capacity(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1, gpus)
+    cpus = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return Capacity(((float(cpus), float(gpus)),))
 
 
 def is_local(address: str) -> bool:
@@ -121,5 +163,8 @@ def _check_that_somebody_listens(address: str) -> None:
 
 
 def _capacity() -> Capacity:
-    resources = ray.cluster_resources()
-    return Capacity(resources.get("CPU", 0) * (1 - DRIVER_CPUS), resources.get("GPU", 0))
+    """Of the cluster that this process is connected to."""
+    running = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+    nodes = [(node.get("CPU", 0.0), node.get("GPU", 0.0)) for node in running]
+    groups = declared_groups()
+    return Capacity(with_declared(nodes, groups), for_drivers=0, may_grow=not groups)

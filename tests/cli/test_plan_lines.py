@@ -19,7 +19,7 @@ BOTH = {"kind": "choice", "of": ["cosine", "squared_euclidean"]}
 def said(word: str, space: dict[str, Any], search: dict[str, Any], tmp_path: Path) -> list[str]:
     raw = spec(tmp_path)
     raw["space"], raw["search"] = space, search
-    lines = plan_lines(from_dict(raw), tmp_path / "study", Capacity(2, 0))
+    lines = plan_lines(from_dict(raw), tmp_path / "study", Capacity(((2, 0),)))
     return [line.removeprefix(word).strip() for line in lines if line.startswith(word)]
 
 
@@ -82,5 +82,5 @@ def test_controls_are_counted(tmp_path: Path) -> None:
         {"num_trials": 2, "seeds": 3},
     )
     raw["search"]["start_with"] = []
-    lines = plan_lines(from_dict(raw), tmp_path / "study", Capacity(2, 0))
+    lines = plan_lines(from_dict(raw), tmp_path / "study", Capacity(((2, 0),)))
     assert "controls     en, shuffled: 6 students beside them" in lines
