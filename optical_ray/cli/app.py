@@ -72,6 +72,22 @@ def run(spec: Spec, storage: Storage = "runs", set_: Settings = None, address: A
 
 
 @app.command()
+def submit(
+    spec: Spec,
+    address: Annotated[
+        str, typer.Option(help="The cluster's dashboard, as in http://127.0.0.1:8265.", show_default=False)
+    ],
+    storage: Annotated[str, typer.Option(help="Folder that all nodes of the cluster share.", show_default=False)],
+    set_: Settings = None,
+    wait: Annotated[bool, typer.Option(help="Show the job's output until it ends.")] = True,  # noqa: FBT002 - an option
+) -> None:
+    """Run the study as a Ray job, its launcher on the cluster; the same command again goes on with it."""
+    from optical_ray.cli.submitting import submit_study
+
+    raise typer.Exit(submit_study(spec, storage, set_ or [], address, wait=wait))
+
+
+@app.command()
 def status(
     study_dir: StudyDir,
     as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,  # noqa: FBT002 - an option

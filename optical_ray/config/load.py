@@ -30,6 +30,16 @@ def load(path: Path, settings: Sequence[str] = (), environment: Mapping[str, str
 
     Raises ``InputError`` with the dotted path, what was got, what was expected.
     """
+    raw = _filled(read_spec(path), os.environ if environment is None else environment, str(path))
+    for setting in settings:
+        _set(raw, setting)
+    experiment = _validated(Experiment, raw)
+    check_corners(experiment)
+    return experiment
+
+
+def read_spec(path: Path) -> dict[str, Any]:
+    """The mapping in the file at ``path``, its variables as they stand; raises ``InputError`` where it is none."""
     try:
         raw = yaml.safe_load(path.read_text(encoding="utf-8"))
     except OSError as error:
@@ -38,12 +48,7 @@ def load(path: Path, settings: Sequence[str] = (), environment: Mapping[str, str
         raise InputError(f"{path}: not YAML: {' '.join(str(error).split())}") from error
     if not isinstance(raw, dict):
         raise InputError(f"{path}: expected a mapping with name, data, trial, ...; got {type(raw).__name__}")
-    raw = _filled(raw, os.environ if environment is None else environment, str(path))
-    for setting in settings:
-        _set(raw, setting)
-    experiment = _validated(Experiment, raw)
-    check_corners(experiment)
-    return experiment
+    return raw
 
 
 def from_dict(raw: Mapping[str, Any]) -> Experiment:

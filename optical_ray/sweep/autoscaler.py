@@ -56,14 +56,12 @@ def groups_of(config: Mapping[str, Any]) -> list[NodeGroup]:
     ]
 
 
-def with_declared(nodes: Sequence[Node], groups: Sequence[NodeGroup]) -> tuple[Node, ...]:
-    """``nodes`` that run now and those that may still come: of each group as many as it may have."""
-    running = list(nodes)
-    for group in groups:
-        shape = (group.cpus, group.gpus)
-        present = sum(_alike(node, shape) for node in nodes)
-        running += [shape] * max(0, group.most - present)
-    return tuple(running)
+def still_to_come(running: Sequence[Node], groups: Sequence[NodeGroup]) -> tuple[Node, ...]:
+    """The nodes that may be started beside those that run: of each group as many as it may have."""
+    shapes = ((group, (group.cpus, group.gpus)) for group in groups)
+    return tuple(
+        shape for group, shape in shapes for _ in range(group.most - sum(_alike(node, shape) for node in running))
+    )
 
 
 def _alike(node: Node, shape: Node) -> bool:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import ray
 
 from optical_ray.config.experiment import ComputeConfig
-from optical_ray.sweep.autoscaler import Node, declared_groups, with_declared
+from optical_ray.sweep.autoscaler import Node, declared_groups, still_to_come
 from optical_ray.training.driver import Workers
 from optical_ray.types import InputError
 
@@ -23,21 +23,28 @@ DRIVER_CPUS = 0.01
 ENVIRONMENT = {
     "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "0.5",  # a report waits for the controller's next look
     "RAY_TRAIN_ENABLE_PRINT_PATCH": "0",
+    "RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S": "3600",  # an autoscaler's node may take long, and is not a failure
     "TOKENIZERS_PARALLELISM": "false",
 }
 
 
 @dataclass(frozen=True)
 class Capacity:
-    """What trials can have, node by node; the nodes that an autoscaler may start are in it.
+    """What trials can have: the nodes that run, and those that an autoscaler may start (``coming``).
 
     ``for_drivers``: CPUs beside those, which only drivers use. ``may_grow``: more may come, as no autoscaler's limits
     are known of a cluster that is not our own.
     """
 
-    nodes: tuple[Node, ...]
+    running: tuple[Node, ...]
+    coming: tuple[Node, ...] = ()
     for_drivers: float = 1.0
     may_grow: bool = False
+
+    @property
+    def nodes(self) -> tuple[Node, ...]:
+        """All of them."""
+        return self.running + self.coming
 
     @property
     def cpus(self) -> float:
@@ -62,6 +69,10 @@ class Capacity:
         if fit == 0 and not (self.may_grow and asked):
             raise InputError(self._too_small(compute))
         return min(max(fit, asked or 0) if self.may_grow else fit, num_trials, asked or num_trials)
+
+    def waits(self, compute: ComputeConfig) -> bool:
+        """Whether not even one trial has room before nodes have come."""
+        return sum(_seats(node, compute) for node in self.running) < compute.num_workers
 
     def _too_small(self, compute: ComputeConfig) -> str:
         workers = compute.num_workers
@@ -165,6 +176,6 @@ def _check_that_somebody_listens(address: str) -> None:
 def _capacity() -> Capacity:
     """Of the cluster that this process is connected to."""
     running = [node["Resources"] for node in ray.nodes() if node["Alive"]]
-    nodes = [(node.get("CPU", 0.0), node.get("GPU", 0.0)) for node in running]
+    nodes = tuple((node.get("CPU", 0.0), node.get("GPU", 0.0)) for node in running)
     groups = declared_groups()
-    return Capacity(with_declared(nodes, groups), for_drivers=0, may_grow=not groups)
+    return Capacity(nodes, still_to_come(nodes, groups), for_drivers=0, may_grow=not groups)

@@ -129,6 +129,8 @@ def _open_study(
         progress.say("starting Ray")
         with cluster(address) as found:
             found.at_once(experiment.compute, num_configurations(experiment))
+            if found.waits(experiment.compute):
+                progress.say("no node has room yet: the autoscaler starts some when the first worker asks")
             describe(experiment, folder, text)
             yield folder, text, found
 

@@ -77,6 +77,14 @@ def test_a_cluster_that_may_grow_is_believed_to_grow_as_far_as_is_asked() -> Non
     assert head.at_once(ComputeConfig(gpus_per_worker=1, max_concurrent_trials=4), 3) == 3
 
 
+def test_nodes_that_may_come_count_and_are_waited_for() -> None:
+    grows = Capacity(((8.0, 0.0),), ((4.0, 1.0),) * 3, for_drivers=0)
+    gpu = ComputeConfig(gpus_per_worker=1)
+    assert grows.at_once(gpu, 9) == 3
+    assert grows.waits(gpu)
+    assert not grows.waits(ComputeConfig())
+
+
 def test_attempts_are_one_more_than_failures() -> None:
     workers = workers_of(ComputeConfig(num_workers=2, cpus_per_worker=3, gpus_per_worker=0.5, max_attempts=4))
     assert (workers.num_workers, workers.cpus_per_worker, workers.gpus_per_worker) == (2, 3, 0.5)

@@ -1,0 +1,76 @@
+"""The verb that runs a study as a Ray job: the launcher itself lives on the cluster."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shlex
+import shutil
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from optical_ray.cli.terminal import console
+from optical_ray.config.load import VARIABLE, read_spec
+from optical_ray.types import InputError
+
+
+def submit_study(spec: Path, storage: str, settings: Sequence[str], address: str, *, wait: bool) -> int:
+    """Hand ``optical-ray run`` of ``spec`` to the job server at ``address``; returns the job's exit code.
+
+    The file goes along as it is: it is filled in and checked on the cluster, where the data are. Variables that it
+    names and that are set here go along, too. Ctrl-C leaves the job alone.
+    """
+    read_spec(spec)
+    if not PurePosixPath(storage).is_absolute():
+        raise InputError(
+            f"--storage {storage}: give an absolute folder that all nodes of the cluster share"
+        )
+    client = _client(address)
+    arguments = ["--address", "auto", "--storage", storage, *(part for one in settings for part in ("--set", one))]
+    command = ["python", "-m", "optical_ray", "run", spec.name, *arguments]
+    named = {name for name, _ in VARIABLE.findall(spec.read_text(encoding="utf-8"))}
+    with tempfile.TemporaryDirectory() as folder:
+        shutil.copy(spec, folder)
+        job = client.submit_job(
+            entrypoint=shlex.join(command),
+            runtime_env={
+                "working_dir": folder,
+                "env_vars": {name: os.environ[name] for name in sorted(named) if name in os.environ},
+            },
+            metadata={"study": spec.stem},
+        )
+    screen = console()
+    where = f"--address {shlex.quote(address)} {job}"
+    screen.print(f"submitted as {job}; stop it with: ray job stop {where}", soft_wrap=True)
+    if not wait:
+        screen.print(f"its output: ray job logs --follow {where}", soft_wrap=True)
+        return 0
+    try:
+        asyncio.run(_follow(client, job, screen))
+    except KeyboardInterrupt:
+        screen.print(f"\nthe job goes on; its output: ray job logs --follow {where}", soft_wrap=True)
+        raise
+    info = client.get_job_info(job)
+    if info.driver_exit_code is None:
+        screen.print(f"the job is {info.status.value}: {info.message}", soft_wrap=True, markup=False)
+        return 1
+    return int(info.driver_exit_code)
+
+
+def _client(address: str) -> Any:
+    from ray.job_submission import JobSubmissionClient
+
+    try:
+        return JobSubmissionClient(address)
+    except (ConnectionError, RuntimeError, ValueError) as error:
+        raise InputError(
+            f"--address {address}: no Ray job server answers ({error}); it is the dashboard's address, as in "
+            "http://127.0.0.1:8265 (`ray dashboard cluster.yaml` forwards it)"
+        ) from error
+
+
+async def _follow(client: Any, job: str, screen: Any) -> None:
+    async for lines in client.tail_job_logs(job):
+        screen.print(lines, end="", soft_wrap=True, markup=False)
