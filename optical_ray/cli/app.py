@@ -156,6 +156,19 @@ def ui(study_dir: StudyDir, port: Annotated[int, typer.Option(help="On this mach
     open_ui(study_dir, port)
 
 
+@app.command()
+def doctor(
+    study_dir: Annotated[
+        Path | None, typer.Argument(metavar="STUDY_DIR", help="A study's folder.", show_default=False)
+    ] = None,
+    fix: Annotated[bool, typer.Option("--fix", help="Let go of what a dead launcher held.")] = False,  # noqa: FBT002 - an option
+) -> None:
+    """Look at versions, hardware, disk and, of a study, its launcher and MLflow."""
+    from optical_ray.cli.health import show_health
+
+    raise typer.Exit(1 if show_health(study_dir, fix=fix) else DONE)
+
+
 def main() -> None:
     """Run a verb; what the user can mend is one message and exit code 2, never a traceback."""
     try:

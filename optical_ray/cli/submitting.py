@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import shlex
 import shutil
@@ -24,9 +25,7 @@ def submit_study(spec: Path, storage: str, settings: Sequence[str], address: str
     """
     read_spec(spec)
     if not PurePosixPath(storage).is_absolute():
-        raise InputError(
-            f"--storage {storage}: give an absolute folder that all nodes of the cluster share"
-        )
+        raise InputError(f"--storage {storage}: give an absolute folder that all nodes of the cluster share")
     client = _client(address)
     arguments = ["--address", "auto", "--storage", storage, *(part for one in settings for part in ("--set", one))]
     command = ["python", "-m", "optical_ray", "run", spec.name, *arguments]
@@ -62,6 +61,7 @@ def submit_study(spec: Path, storage: str, settings: Sequence[str], address: str
 def _client(address: str) -> Any:
     from ray.job_submission import JobSubmissionClient
 
+    logging.getLogger("ray").setLevel(logging.ERROR)  # what it uploads, and how, is not ours to say
     try:
         return JobSubmissionClient(address)
     except (ConnectionError, RuntimeError, ValueError) as error:

@@ -1,0 +1,56 @@
+"""The verb ``doctor``: what a study stands on, and what a dead launcher left behind."""
+
+from __future__ import annotations
+
+import socket
+import time
+from dataclasses import asdict
+from pathlib import Path
+
+import pytest
+from mlflow import MlflowClient
+
+from optical_ray.cli.health import show_health
+from optical_ray.lease import Holder, Lease, LeaseHeld
+from optical_ray.storage import write_json
+from optical_ray.tracking.mlflow import MlflowMirror
+
+NOBODY = 2**22 + 1  # beyond the largest process number
+
+
+def died(study: Path) -> None:
+    write_json(study / "lease.json", asdict(Holder(socket.gethostname(), NOBODY, "1", "token", time.time() - 100)))
+
+
+def test_a_machine_is_looked_at(capsys: pytest.CaptureFixture[str]) -> None:
+    assert show_health(None, fix=False) == 0
+    said = capsys.readouterr().out
+    for word in ("torch", "GPUs", "disk", "storage"):
+        assert word in said
+
+
+def test_a_dead_launcher_is_told_and_let_go(study: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    died(study)
+    MlflowMirror(study).sync()
+    assert show_health(study, fix=False) == 1
+    assert "it is dead: run the study again" in capsys.readouterr().out
+    assert show_health(study, fix=True) == 0
+    assert not (study / "lease.json").exists()
+    client = MlflowClient(tracking_uri=f"sqlite:///{study.parent / 'mlflow.db'}")
+    experiment = client.get_experiment_by_name("study")
+    assert experiment is not None
+    statuses = {run.info.status for run in client.search_runs([experiment.experiment_id])}
+    assert statuses
+    assert "RUNNING" not in statuses
+
+
+def test_a_living_launcher_is_left_alone(study: Path) -> None:
+    with Lease(study), pytest.raises(LeaseHeld, match="there is nothing to fix"):
+        show_health(study, fix=True)
+
+
+def test_a_server_that_is_away(study: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    content = {"tracking": {"uri": "http://127.0.0.1:9"}, "trial": {}}
+    write_json(study / "study.json", {"version": 1, "name": "small", "targets": ["sw"], "experiment": content})
+    assert show_health(study, fix=False) == 1
+    assert "start it; the ledger has all, nothing is lost" in capsys.readouterr().out
