@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
 from pathlib import Path
 
 from pydantic import ValidationError
 
+from optical_ray.cli.twins import twins
 from optical_ray.config.baselines import Control
 from optical_ray.config.experiment import Experiment
-from optical_ray.config.load import with_params
-from optical_ray.config.space import Float, Subset, corners, dimensions
+from optical_ray.config.space import Subset
 from optical_ray.ledger import Ledger
-from optical_ray.losses.optimal_transport import OptimalTransport
 from optical_ray.summary import seconds_left
 from optical_ray.sweep.cluster import Capacity
 from optical_ray.sweep.proposals import first_ones, num_configurations
@@ -36,7 +34,7 @@ def plan_lines(experiment: Experiment, folder: Path, capacity: Capacity) -> list
             for path, dimension in experiment.space.items()
         ),
         *(f"design       {line}" for line in _designs(experiment)),
-        *(f"duplicates   {line}" for line in _twins(experiment)),
+        *(f"duplicates   {line}" for line in twins(experiment)),
         f"first        {'; '.join(_params(params) for params in first_ones(experiment)[:8]) or '-'}",
         f"resources    {at_once} trial{'s' * (at_once > 1)} at once, each {compute.num_workers} worker"
         f"{'s' * (compute.num_workers > 1)} x {compute.cpus_per_worker} CPU, {compute.gpus_per_worker:g} GPU "
@@ -93,40 +91,3 @@ def controls(experiment: Experiment) -> list[str]:
 def _controls(experiment: Experiment) -> str:
     names, seeds = controls(experiment), len(experiment.seeds)
     return f"controls     {', '.join(names)}: {len(names) * seeds} students beside them"
-
-
-def _twins(experiment: Experiment) -> Iterator[str]:
-    """Points of the space that are the same transport problem under two names.
-
-    Vectors have unit length, so their squared Euclidean distance is twice 1 - cosine: at twice the epsilon (and tau) it
-    has the same plan, and twice the loss.
-    """
-    is_grid = experiment.search.mode == "estimate"
-    points = first_ones(experiment) if is_grid else corners(experiment.space)
-    found: dict[str, dict[str, list[float]]] = {}
-    for params in points:
-        loss = with_params(experiment, params).loss
-        if isinstance(loss, OptimalTransport) and loss.solver == "sinkhorn" and loss.cost != "centred_cosine":
-            scale = 2 if loss.cost == "squared_euclidean" else 1
-            sinkhorn = loss.sinkhorn
-            tau = sinkhorn.tau and sinkhorn.tau / scale
-            rest = replace(loss, cost="cosine", sinkhorn=replace(sinkhorn, epsilon=1.0, tau=tau))
-            by_cost = found.setdefault(repr(rest), {"cosine": [], "squared_euclidean": []})
-            by_cost[loss.cost].append(sinkhorn.epsilon / scale)
-    is_range = not is_grid and any(
-        path.endswith("epsilon") and isinstance(dimension, Float) for path, dimension in dimensions(experiment.space)
-    )
-    same: set[float] = set()
-    for cosine, squared in (by_cost.values() for by_cost in found.values()):
-        if is_range and cosine and squared:
-            low, high = max(min(cosine), min(squared)), min(max(cosine), max(squared))
-            same |= {low, high} if low <= high else set()
-        else:
-            same |= {one for one in cosine for other in squared if abs(one - other) < 1e-9 * one}
-    if same:
-        said = " and ".join(f"{value:g}" for value in sorted(same))
-        yield (
-            "squared_euclidean at epsilon 2e has the plan of cosine at e (vectors have unit length), and twice the "
-            f"loss: the space holds the same problem twice {'between' if is_range else 'at'} e = {said}; "
-            "leave one cost out"
-        )

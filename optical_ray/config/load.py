@@ -200,15 +200,25 @@ def _set(raw: dict[str, Any], setting: str) -> None:
     node[last] = value
 
 
-def _find(raw: dict[str, Any], path: str, where: str) -> tuple[dict[str, Any], str]:
-    """The block that holds ``path``, and the name in it; raises ``InputError`` where it is not there."""
-    block = raw
+def _find(raw: dict[str, Any], path: str, where: str) -> tuple[Any, str | int]:
+    """The block or list that holds ``path``, and the name or place in it.
+
+    Raises ``InputError`` where it is not there.
+    """
+    block: Any = raw
     *parents, last = path.split(".")
     for part in parents:
-        inner = block.get(part)
-        if not isinstance(inner, dict):
-            raise InputError(f"{where}: the trial has no block {part!r} there (has: {', '.join(block)})")
+        inner = block[_place(block, part, where, "block ")]
+        if not isinstance(inner, (dict, list)):
+            raise InputError(f"{where}: the trial has no block {part!r} there, but {inner!r}")
         block = inner
-    if last not in block:
-        raise InputError(f"{where}: the trial has no {last!r} there (has: {', '.join(block)})")
-    return block, last
+    return block, _place(block, last, where)
+
+
+def _place(block: dict[str, Any] | list[Any], part: str, where: str, noun: str = "") -> str | int:
+    if isinstance(block, dict) and part in block:
+        return part
+    if isinstance(block, list) and part.isdecimal() and int(part) < len(block):
+        return int(part)
+    there = block if isinstance(block, dict) else map(str, range(len(block)))
+    raise InputError(f"{where}: the trial has no {noun}{part!r} there (has: {', '.join(there)})")

@@ -195,11 +195,14 @@ SIGNS = {"low", "high", "of"}
 
 
 def _parted(option: Any, path: str) -> tuple[Any, dict[str, AnyDimension]]:
-    """A block without its dimensions, and those by their path."""
+    """A block without its dimensions, and those by their path; the parts of a list are numbered from 0."""
+    inner: dict[str, AnyDimension] = {}
+    if isinstance(option, (list, tuple)):
+        parts = [_parted(value, f"{path}.{place}" if path else str(place)) for place, value in enumerate(option)]
+        return [part for part, _ in parts], {where: found for _, deeper in parts for where, found in deeper.items()}
     if not isinstance(option, dict):
         return option, {}
     plain: dict[str, Any] = {}
-    inner: dict[str, AnyDimension] = {}
     for key, value in option.items():
         where = f"{path}.{key}" if path else key
         if isinstance(value, dict) and value.get("kind") in KINDS and SIGNS & value.keys():

@@ -11,7 +11,10 @@ from typing import Any
 import pytest
 
 from optical_ray.config.load import check_corners, from_dict, load, trial_from_dict, with_params
+from optical_ray.config.space import Params
 from optical_ray.losses.greedy import Greedy
+from optical_ray.losses.optimal_transport import OptimalTransport
+from optical_ray.losses.weighted_sum import WeightedSum
 from optical_ray.types import InputError
 
 Write = Callable[[Any], Path]
@@ -311,3 +314,29 @@ def test_checking_corners_changes_nothing_and_accepts_what_is_right(raw: dict[st
     before = experiment.model_dump()
     check_corners(experiment)
     assert experiment.model_dump() == before
+
+
+def test_the_terms_of_a_sum_are_searched(raw: dict[str, Any]) -> None:
+    epsilon = {"kind": "float", "low": 0.05, "high": 0.5, "log": True}
+    weight = {"kind": "float", "low": 0.1, "high": 1.0}
+    transport = {"loss": {"kind": "optimal_transport", "sinkhorn": {"epsilon": epsilon}}}
+    summed = {"kind": "sum", "terms": [transport, {"loss": {"kind": "greedy"}, "weight": weight}]}
+    raw["space"] = {"loss": {"kind": "choice", "of": [{"kind": "contrastive"}, summed]}}
+    raw["search"] = {"num_trials": 2}
+    experiment = from_dict(raw)
+    check_corners(experiment)
+    params: Params = {"loss": "sum", "loss.terms.0.loss.sinkhorn.epsilon": 0.3, "loss.terms.1.weight": 0.7}
+    loss = with_params(experiment, params).loss
+    assert isinstance(loss, WeightedSum)
+    first, second = loss.terms
+    assert isinstance(first.loss, OptimalTransport)
+    assert (first.loss.sinkhorn.epsilon, first.weight, second.weight) == (0.3, 1.0, 0.7)
+
+
+def test_a_place_that_a_list_lacks_is_refused(raw: dict[str, Any]) -> None:
+    raw["trial"]["loss"] = {"kind": "sum", "terms": [{"loss": {"kind": "greedy"}}]}
+    raw["space"] = {"loss.terms.0.weight": {"kind": "choice", "of": [0.5, 1.0]}}
+    check_corners(from_dict(raw))
+    raw["space"] = {"loss.terms.1.weight": {"kind": "choice", "of": [0.5, 1.0]}}
+    with pytest.raises(InputError, match=r"space\.loss\.terms\.1\.weight: the trial has no block '1' there \(has: 0\)"):
+        check_corners(from_dict(raw))
