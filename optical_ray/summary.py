@@ -76,24 +76,33 @@ def seconds_left(ledger: Ledger, num_trials: int, at_once: int) -> float | None:
 
 
 def unconverged(ledger: Ledger) -> list[tuple[TrialRecord, float]]:
-    """Complete trials whose last Sinkhorn plans are no plans yet, with their marginal error: above ``LOOSE``."""
+    """Trials that ended with plans that are none yet, with their marginal error: above ``LOOSE``."""
     found = []
     for record in ledger.records:
-        row = ledger.last_row(record.key) if record.state is TrialState.COMPLETE else None
+        ended = record.state in (TrialState.COMPLETE, TrialState.PRUNED)
+        row = ledger.last_row(record.key) if ended else None
         error = (row or {}).get("ot/marginal_error", 0.0)
         if error > LOOSE and _has_marginals(record.config):
             found.append((record, error))
     return found
 
 
+def unconverged_lines(ledger: Ledger) -> list[str]:
+    """What to say of them."""
+    return [
+        f"trial {record.key}: the transport plans end with a marginal error of {error:.2g}: its epsilon (or ipot.beta) "
+        "is too small for so few iterations; raise either"
+        for record, error in unconverged(ledger)
+    ]
+
+
 def _has_marginals(config: Mapping[str, Any]) -> bool:
-    """Whether the trial solves balanced transport by Sinkhorn, in its loss or in a term of it."""
+    """Whether the trial solves balanced transport by iterations, in its loss or in a term of it."""
     loss = config.get("loss") or {}
     losses = [loss, *(term.get("loss") or {} for term in loss.get("terms") or ())]
     return any(
         one.get("kind") == "optimal_transport"
-        and one.get("solver", "sinkhorn") == "sinkhorn"
-        and (one.get("sinkhorn") or {}).get("tau") is None
+        and (one.get("solver") == "ipot" or (one.get("sinkhorn") or {}).get("tau") is None)
         for one in losses
     )
 

@@ -10,7 +10,7 @@ import pytest
 
 from optical_ray.ledger import Ledger, TrialState
 from optical_ray.storage import write_json
-from optical_ray.summary import best_of, objective_of, seconds_left, states, status_json, unconverged
+from optical_ray.summary import best_of, objective_of, seconds_left, states, status_json, unconverged, unconverged_lines
 
 
 @pytest.fixture
@@ -135,7 +135,9 @@ def test_plans_that_are_none_yet_are_named_unless_nothing_must_hold(ledger: Ledg
         last = {"step": 2, "loss": 1.0} if error is None else {"step": 2, "ot/marginal_error": error}
         ledger.log(key, [{"step": 1, "ot/marginal_error": 0.9}, last])
         ledger.finish(key, TrialState.COMPLETE)
-    assert [(record.key, error) for record, error in unconverged(ledger)] == [("loose", 0.3), ("term", 0.3)]
+    named = ["loose", "term", "ipot"]
+    assert [(record.key, error) for record, error in unconverged(ledger)] == [(key, 0.3) for key in named]
+    assert "trial loose: the transport plans end with a marginal error of 0.3" in unconverged_lines(ledger)[0]
 
 
 def test_a_baseline_that_failed_says_why(ledger: Ledger) -> None:

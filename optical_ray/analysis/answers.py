@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from statistics import stdev
 
 import numpy as np
 
@@ -15,7 +16,7 @@ from optical_ray.analysis.page import Card, HeatCell, HeatRow, HeatTable, Sectio
 from optical_ray.analysis.significance import CONDITIONAL
 from optical_ray.analysis.study import BASELINE_NAMES, FloatArray, Study, baseline_name, nan_mean
 from optical_ray.analysis.tables import Column, Table, Value
-from optical_ray.ledger import Ledger
+from optical_ray.ledger import Ledger, read_scores
 
 
 def answer_section(study: Study, lines: Sequence[Headline]) -> Section:
@@ -148,7 +149,7 @@ def _matrix_table(cells: Matrix, study: Study, caption: str, ranks: FloatArray) 
         row: list[Value] = [baseline_name(name)]
         for target in cells.targets:
             values = study.test(target).baselines.get(name)
-            row += [None if values is None else float(nan_mean(values, axis=0)), None]
+            row += [None if values is None else float(nan_mean(values, axis=0)), _seed_sd(study, name, target)]
         rows.append((*row, None, None))
     for index, label in enumerate(cells.labels):
         row = [label]
@@ -156,6 +157,14 @@ def _matrix_table(cells: Matrix, study: Study, caption: str, ranks: FloatArray) 
             row += [float(cells.test[index, column]), float(cells.spread[index, column])]
         rows.append((*row, float(cells.test[index].mean()), float(ranks[index])))
     return Table("matrix", caption, tuple(columns), tuple(rows), latex=True)
+
+
+def _seed_sd(study: Study, name: str, target: str) -> float | None:
+    """Of a control's students, one for each seed; ``None`` for baselines that have no seeds."""
+    folders = sorted((study.folder / "baselines" / name).glob("seed-*/scores.json"))
+    scores = [read_scores(path.parent).get("test", {}).get(study.metric, {}).get(target) for path in folders]
+    known = [score for score in scores if score is not None]
+    return stdev(known) if len(known) > 1 else None
 
 
 def evidence_section(

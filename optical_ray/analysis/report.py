@@ -25,6 +25,7 @@ from optical_ray.analysis.tables import Column, Table, write_tables
 from optical_ray.analysis.topics import topic_section
 from optical_ray.ledger import Ledger
 from optical_ray.storage import write_atomic
+from optical_ray.summary import unconverged
 
 
 @dataclass(frozen=True)
@@ -109,6 +110,11 @@ def missing_parts(study: Study) -> tuple[str, ...]:
         found.append(
             f"{study.states['PRUNED']} trials were stopped early by the scheduler and are left out: what remains "
             "leans towards configurations that learn fast."
+        )
+    if loose := unconverged(Ledger.open(study.folder)):
+        found.append(
+            f"In {len(loose)} trials the transport plans were none yet when training ended (marginal error up to "
+            f"{max(error for _, error in loose):.2g}): more iterations or a larger epsilon would change them."
         )
     if len(study.seeds) == 1:
         found.append("One seed: nothing is claimed across seeds; topic tests speak of these very students.")

@@ -4,16 +4,23 @@ from __future__ import annotations
 
 import hashlib
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+from rich.cells import cell_len
 from rich.table import Table
 
 from optical_ray.cli.exporting import find_trial, student_folder
 from optical_ray.cli.terminal import console
 from optical_ray.ledger import Ledger
 
+if TYPE_CHECKING:
+    from optical_ray.alignment import Alignment
+
+SHADES = " ░▒▓█"
+
 
 def show_alignment(study_dir: Path, key: str, english: str, foreign: str) -> None:
-    """Print the plan as a table, foreign token by token, and save it as JSON (for the report) and PNG."""
+    """Print whom each foreign token is pulled to, and the plan in shades; save it as JSON (for the report) and PNG."""
     ledger = Ledger.open(study_dir)
     student = student_folder(ledger, key)
     from optical_ray.alignment import compare, save_comparison  # torch: after the words that need none
@@ -30,6 +37,7 @@ def show_alignment(study_dir: Path, key: str, english: str, foreign: str) -> Non
         table.add_row(token, first, f"{before:.0%}", second, f"{after:.0%}")
     screen = console()
     screen.print(table)
+    screen.print(_heat_map(found.after), markup=False)
     for alignment in (found.before, found.after):
         screen.print(
             f"{alignment.stage}: transport cost {alignment.value:.4f}, mean best cosine {alignment.cosine:.3f}"
@@ -44,3 +52,15 @@ def show_alignment(study_dir: Path, key: str, english: str, foreign: str) -> Non
             "no installed font has all of these characters (Debian: fonts-noto-core): "
             "the PNG shows boxes, the report the text"
         )
+
+
+def _heat_map(alignment: Alignment) -> str:
+    """The plan after distillation in shades, a row for each token of the student; English tokens by their number."""
+    largest = float(alignment.plan.max())
+    width = max(map(cell_len, alignment.tokens))
+    lines = ["", f"{'':{width}}  " + " ".join(f"{place:>2}" for place in range(1, len(alignment.pivot_tokens) + 1))]
+    for token, masses in zip(alignment.tokens, alignment.plan.tolist(), strict=True):
+        shades = (SHADES[round(mass / largest * (len(SHADES) - 1))] * 2 for mass in masses)
+        lines.append(token + " " * (width - cell_len(token)) + "  " + " ".join(shades))
+    named = "  ".join(f"{place} {token}" for place, token in enumerate(alignment.pivot_tokens, start=1))
+    return "\n".join([*lines, named, ""])

@@ -9,7 +9,7 @@ from optical_ray.cli.tables import best_lines, score_table
 from optical_ray.cli.terminal import console
 from optical_ray.lease import holder_of
 from optical_ray.ledger import Ledger, TrialState
-from optical_ray.summary import seconds_left, states, status_json
+from optical_ray.summary import seconds_left, states, status_json, unconverged_lines
 
 
 def show_status(study_dir: Path, *, as_json: bool) -> None:
@@ -31,7 +31,7 @@ def show_status(study_dir: Path, *, as_json: bool) -> None:
     if left and running:
         screen.print(f"about {left / 60:.0f} min for the trials that were begun")
     screen.print(score_table(ledger, metric, study["targets"]))
-    for line in best_lines(ledger, metric, study["targets"]):
+    for line in [*best_lines(ledger, metric, study["targets"]), *unconverged_lines(ledger)]:
         screen.print(line, soft_wrap=True)
 
 

@@ -17,7 +17,7 @@ from optical_ray.cli.terminal import chatter_to, console
 from optical_ray.config.experiment import Experiment
 from optical_ray.config.load import load
 from optical_ray.ledger import Ledger, TrialState
-from optical_ray.summary import unconverged
+from optical_ray.summary import unconverged_lines
 from optical_ray.sweep.cluster import cluster
 from optical_ray.sweep.description import check_unchanged
 from optical_ray.sweep.study import (
@@ -114,12 +114,8 @@ def _say_result(screen: Console, experiment: Experiment, ledger: Ledger) -> int:
         screen.print(f"trial {record.key} failed: {record.error}{again}", soft_wrap=True, markup=False)
     for name, reason in ledger.failed_baselines().items():
         screen.print(f"baseline {name} failed: {reason}; run again to retry", soft_wrap=True, markup=False)
-    for record, error in unconverged(ledger):
-        screen.print(
-            f"trial {record.key}: the transport plans end with a marginal error of {error:.2g}; their epsilon is too "
-            "small for sinkhorn.max_iterations: raise either",
-            soft_wrap=True,
-        )
+    for line in unconverged_lines(ledger):
+        screen.print(line, soft_wrap=True)
     where = shlex.quote(str(ledger.folder))
     screen.print()
     screen.print(f"MLflow:  optical-ray ui {where}", soft_wrap=True)

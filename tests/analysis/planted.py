@@ -140,6 +140,12 @@ def write_study(
                 for split, (base, _) in splits.items()
             }
             write_scores(folder / "baselines" / name, shifted)
+            for replicate in range(planted.num_seeds if name in ("en", "shuffled") else 0):
+                apart = {
+                    split: {target: values + 0.01 * replicate for target, values in base.items()}
+                    for split, base in shifted.items()
+                }
+                write_scores(folder / "baselines" / name / f"seed-{replicate}", apart)
     ledger = Ledger.open(folder)
     cells = itertools.product(enumerate(planted.source_sets), enumerate(planted.epsilons), range(planted.num_seeds))
     for (row, sources), (column, epsilon), replicate in cells:

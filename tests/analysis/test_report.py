@@ -83,6 +83,15 @@ def test_every_table_lies_beside_the_page(reports: dict[str, ReportResult]) -> N
     assert (folder / "matrix.tex").read_text(encoding="utf-8").count(r"\toprule") == 1
 
 
+def test_a_control_has_the_spread_of_its_seeds(reports: dict[str, ReportResult]) -> None:
+    rows = {
+        row["source_set"]: row for row in pq.read_table(reports["lattice"].page.parent / "matrix.parquet").to_pylist()
+    }
+    control = rows["control: English bitext onto itself"]
+    assert control["sw_seed_sd"] == pytest.approx(0.01)  # seeds are .01 apart
+    assert rows["BM25"]["sw_seed_sd"] is None
+
+
 @KINDS
 def test_figures_are_valid_plotly(kind: str, reports: dict[str, ReportResult]) -> None:
     page = reports[kind].page.read_text(encoding="utf-8")

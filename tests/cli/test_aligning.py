@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -54,6 +55,8 @@ def test_it_shows_and_saves_both_plans(trained: Path, capsys: pytest.CaptureFixt
     assert "before distillation: transport cost" in said
     assert "after distillation: transport cost" in said
     assert "mean best cosine" in said
+    assert "█" in said  # where most of the mass is
+    assert re.search(r"1 \S+  2 ", said)  # English tokens by number
     files = sorted((trained / "alignment").iterdir())
     assert [path.name.partition("-")[0] for path in files] == [KEY] * 3
     assert [path.suffix for path in files] == [".json", ".json", ".png"]
