@@ -6,7 +6,7 @@ tokens of a block.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import torch
@@ -17,6 +17,9 @@ from optical_ray.retrieval.embeddings import TokenEmbeddings
 
 CELLS_PER_BLOCK = 2**20
 """Token-by-token similarities held at a time: 4 MB of float32, which a processor's cache holds."""
+
+SCORES_AT_ONCE = 2**22
+"""Scores of all queries that are sorted at a time: about 150 MB, places and copies included."""
 
 
 @dataclass(frozen=True)
@@ -59,8 +62,9 @@ def rank(
     """Score every document for every query with exact MaxSim and keep the best ``top_k``.
 
     ``documents`` may come in parts (each padded to its own length, best when of like length); positions count on from
-    part to part. Never holds more than ``cells_per_block`` similarities (or one document's) at a time. Deterministic:
-    equal scores keep the order of the documents. Raises ``ValueError`` for ``top_k`` < 1.
+    part to part. Never holds more than ``cells_per_block`` similarities (or one document's) at a time, nor scores of
+    more than ``SCORES_AT_ONCE`` pairs (or ``top_k`` documents). Deterministic: equal scores keep the order of the
+    documents. Raises ``ValueError`` for ``top_k`` < 1.
 
     >>> axes = TokenEmbeddings(torch.eye(3)[:, None], torch.ones(3, 1, dtype=torch.bool))
     >>> rank(axes, axes, top_k=1).indices.tolist()
@@ -78,14 +82,21 @@ def rank(
     indices = torch.empty(num_queries, 0, dtype=torch.long, device=scores.device)
     offset = 0
     with torch.no_grad():
-        for part in parts:
-            found = _score_part(blocks, part, num_queries, cells_per_block)
+        for some in _few(parts, max(top_k, SCORES_AT_ONCE // max(num_queries, 1))):
+            found = _score_part(blocks, some, num_queries, cells_per_block)
             positions = torch.arange(offset, offset + found.shape[1], device=scores.device).expand_as(found)
             offset += found.shape[1]
             scores, order = torch.cat([scores, found], 1).sort(dim=1, descending=True, stable=True)
             indices = torch.cat([indices, positions], 1).gather(1, order)[:, :top_k]
             scores = scores[:, :top_k]
     return Ranking(scores, indices)
+
+
+def _few(parts: Iterable[TokenEmbeddings], most: int) -> Iterator[TokenEmbeddings]:
+    """The documents of ``parts`` in turn, at most so many at a time."""
+    for part in parts:
+        for start in range(0, len(part.vectors), most):
+            yield part.each(lambda array, start=start: array[start : start + most])  # type: ignore[misc]
 
 
 @dataclass(frozen=True)

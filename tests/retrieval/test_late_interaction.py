@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.nn import functional
 
+from optical_ray.retrieval import late_interaction
 from optical_ray.retrieval.embeddings import TokenEmbeddings
 from optical_ray.retrieval.late_interaction import maxsim, rank
 
@@ -91,3 +92,23 @@ def test_maxsim_is_differentiable_beside_padding():
 def test_top_k_below_one_is_refused():
     with pytest.raises(ValueError, match="top_k: must be >= 1, got 0"):
         rank(tokens([1]), tokens([1]), top_k=0)
+
+
+def test_scores_are_sorted_a_few_documents_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    torch.manual_seed(0)
+    queries = TokenEmbeddings(torch.randn(5, 3, 4), torch.ones(5, 3, dtype=torch.bool))
+    documents = TokenEmbeddings(torch.randn(23, 6, 4), torch.rand(23, 6) < 0.8)
+    whole = rank(queries, documents, top_k=4)
+    taken: list[int] = []
+    original = late_interaction._score_part
+
+    def watched(blocks, part, *rest):  # type: ignore[no-untyped-def]
+        taken.append(len(part.vectors))
+        return original(blocks, part, *rest)
+
+    monkeypatch.setattr(late_interaction, "_score_part", watched)
+    monkeypatch.setattr(late_interaction, "SCORES_AT_ONCE", 35)
+    few = rank(queries, documents, top_k=4)
+    assert taken == [7, 7, 7, 2]
+    assert torch.equal(few.indices, whole.indices)
+    torch.testing.assert_close(few.scores, whole.scores)
