@@ -196,7 +196,7 @@ def embed_pivots(context: Context, teacher: Path, tokens: tuple[Path, ...], fold
     hashes, places = unique_pivots(tokens)
     encoder = Checkpoint.open(teacher).load().to(context.device)
     parts = np.array_split(np.arange(len(hashes)), context.num_workers)
-    mine = [places[index] for index in parts[context.rank]]
+    mine = places[parts[context.rank]]
     if context.leads:
         folder.mkdir(parents=True, exist_ok=True)
     _barrier(context)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +14,6 @@ from optical_ray.config.key import digest
 from optical_ray.config.load import control_trial, with_params
 from optical_ray.config.space import Subset, corners
 from optical_ray.config.trial import SUBSET_SIGN, TrialConfig
-from optical_ray.data.ragged import Ragged
 from optical_ray.encoders.interface import EncoderConfig
 from optical_ray.prepare.cache import MANIFEST, Cache
 from optical_ray.prepare.checkpoints import local
@@ -27,6 +27,7 @@ from optical_ray.prepare.tokens import (
     bitext_shard,
     bitext_tokens,
     collection_tokens,
+    teacher_pieces,
     unique_pivots,
 )
 from optical_ray.prepare.vocabulary import tokenizer_of
@@ -114,7 +115,7 @@ def prepare_text(experiment: Experiment, storage: Path, say: Say) -> Text:
         embeddings=_embeddings_folder(experiment, teacher, flat(tokens), cache),
         collections=collections,
         digests={"teacher": teacher.folder.name, "init": init.folder.name, "bitext": fingerprints},
-        licences=_licences(experiment, report),
+        licences=_licences(experiment),
         report=report,
         sources=scored,
     )
@@ -184,13 +185,13 @@ def check_budgets(
             ) from error
 
 
-def _licences(experiment: Experiment, report: dict[str, Any]) -> dict[str, str]:
-    """Licence and origin of every dataset in use."""
-    bitext = {name: experiment.data.bitext[name].licence for name in experiment.trial.data.bitext}
-    collections = {target: splits[SPLITS[-1]]["licence"] for target, splits in report["collections"].items()}
+def _licences(experiment: Experiment) -> dict[str, str]:
+    """Licence and origin of every dataset in use, as the spec says them now."""
+    trained = experiment.trial.teacher_training
     return {
-        **{f"bitext {name}": text for name, text in bitext.items()},
-        **{f"collection {t}": x for t, x in collections.items()},
+        **{f"bitext {name}": experiment.data.bitext[name].licence for name in experiment.trial.data.bitext},
+        **{f"relevance {name}": experiment.data.relevance[name].licence for name in (trained.data if trained else ())},
+        **{f"collection {target}": experiment.data.collections[target].licence for target in experiment.targets},
     }
 
 
@@ -227,12 +228,10 @@ def _embeddings_folder(
 ) -> Path | None:
     """Where the teacher's vectors go; ``None`` where they would pass ``compute.cache_limit``."""
     hashes, places = unique_pivots(folders)
-    lengths = [Ragged.open(folder, "teacher").lengths for folder in folders]
     dim = getattr(teacher.config, "dim", None) or 1024
-    size = sum(int(lengths[part][row]) for part, row in places) * dim * 2
-    if size > experiment.compute.cache_limit:
+    if teacher_pieces(folders, places) * dim * 2 > experiment.compute.cache_limit:
         return None
-    texts = digest([int(value) for value in hashes])
+    texts = hashlib.sha256(hashes.tobytes()).hexdigest()
     return cache.folder("embeddings", digest([teacher.folder.name, texts, EMBEDDINGS_LAYOUT]))
 
 

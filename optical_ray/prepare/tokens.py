@@ -122,13 +122,13 @@ def _rows_with(rows: Sequence[Sequence[int]], size: int) -> NDArray[np.int64]:
     return np.bincount(pieces, minlength=size)
 
 
-def unique_pivots(folders: Sequence[Path]) -> tuple[NDArray[np.uint64], list[tuple[int, int]]]:
-    """Digests of all pivot sentences in ``folders``, sorted, each once; and where each lies: (folder, row)."""
+def unique_pivots(folders: Sequence[Path]) -> tuple[NDArray[np.uint64], NDArray[np.int64]]:
+    """Digests of all pivot sentences in ``folders``, sorted, each once; and where each lies, (n, 2): folder, row."""
     tables = [np.load(folder / "pivot_hash.npy") for folder in folders]
     hashes, first = np.unique(np.concatenate(tables), return_index=True)
     starts = np.cumsum([0, *map(len, tables)])
     part = np.searchsorted(starts, first, side="right") - 1
-    return hashes, list(zip(part.tolist(), (first - starts[part]).tolist(), strict=True))
+    return hashes, np.stack([part, first - starts[part]], axis=1)
 
 
 @dataclass(frozen=True)
@@ -211,7 +211,15 @@ def _languages(collection: Collection) -> list[str]:
     return languages if len(set(languages)) > 1 else languages[:1]
 
 
-def teacher_rows(folders: Sequence[Path], places: Sequence[tuple[int, int]]) -> Iterator[NDArray[np.generic]]:
-    """The teacher's pieces of the sentences at ``places`` (folder, row)."""
+def teacher_rows(folders: Sequence[Path], places: NDArray[np.int64]) -> Iterator[NDArray[np.generic]]:
+    """The teacher's pieces of the sentences at ``places`` (n, 2): folder, row."""
     tables = [Ragged.open(folder, "teacher") for folder in folders]
     return (tables[part][row] for part, row in places)
+
+
+def teacher_pieces(folders: Sequence[Path], places: NDArray[np.int64]) -> int:
+    """How many pieces the teacher reads in the sentences at ``places`` (n, 2): folder, row."""
+    return sum(
+        int(Ragged.open(folder, "teacher").lengths[places[places[:, 0] == part, 1]].sum())
+        for part, folder in enumerate(folders)
+    )

@@ -13,9 +13,10 @@ import torch
 from safetensors.torch import load_file
 
 from optical_ray.config.experiment import Experiment
-from optical_ray.config.load import with_params
+from optical_ray.config.load import from_dict, with_params
 from optical_ray.encoders.checkpoint import Checkpoint
 from optical_ray.evaluate import Evaluator, means
+from optical_ray.prepare import models
 from optical_ray.prepare.study import Prepared, prepare_models
 from optical_ray.prepare.text import prepare_text
 from optical_ray.storage import read_json, read_jsonl
@@ -33,6 +34,49 @@ def test_the_teacher_was_trained(experiment: Experiment, prepared: Prepared) -> 
     start = experiment.trial.teacher.build(Checkpoint.open(prepared.teacher).tokenizer()).state_dict()
     end = Checkpoint.open(prepared.teacher).load().state_dict()
     assert any(not torch.equal(start[name], end[name]) for name in end)
+
+
+class Killed(BaseException):
+    """The process is gone."""
+
+
+def test_a_teacher_that_was_killed_goes_on_from_its_checkpoint(
+    make: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(models, "REPORT_EVERY", 2)
+    raw = make().model_dump(mode="json")
+    raw["trial"]["teacher_training"]["steps"] = 7
+    raw["trial"]["teacher"]["dropout"] = 0.2
+    experiment = from_dict(raw)
+    steps: list[int] = []
+
+    def train(storage: Path, last: int | None = None) -> Prepared:
+        class Mortal(LocalContext):
+            def report(self, metrics: dict[str, Any], write: Callable[[Path], None] | None = None) -> None:
+                super().report(metrics, write)
+                if metrics.get("stage") == "teacher":
+                    steps.append(metrics["step"])
+                    if metrics["step"] == last:
+                        raise Killed
+
+        def fit(loop: Callable[[LocalContext, Any], None], job: Any, name: str) -> None:
+            loop(Mortal(storage / "local" / name, torch.device("cpu")), job)
+
+        folder = storage / experiment.name
+        folder.mkdir(parents=True, exist_ok=True)
+        text = prepare_text(experiment, storage, lambda stage: None)
+        return prepare_models(experiment, folder, text, fit, lambda stage: None)
+
+    whole = train(tmp_path / "whole")
+    with pytest.raises(Killed):
+        train(tmp_path / "killed", last=4)
+    torch.manual_seed(4321)
+    resumed = train(tmp_path / "killed")
+    assert steps == [2, 4, 6, 2, 4, 6]
+    expected, got = (load_file(prepared.teacher / "model.safetensors") for prepared in (whole, resumed))
+    assert all(torch.equal(expected[name], got[name]) for name in expected)
+    rows = list(read_jsonl(resumed.teacher / "metrics.jsonl"))
+    assert [row["step"] for row in rows] == list(range(1, 8))
 
 
 def test_embeddings_are_what_the_teacher_says_of_each_sentence(
