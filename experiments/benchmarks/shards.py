@@ -4,9 +4,10 @@
 
 The pairs are made from the bundled CLDR sentences by repetition, each made different by a number at its end, so that
 their lengths are those of real text. Measured: pairs per second from text to shard (filter, Arrow file, manifest with
-its digest; no tokenisation), leaks looked for, pieces written (the tokeniser's own time is not in it: rows of pieces
-are copied), growth of a process's resident memory while it streams batches of 64 from the mixture in random order, and
-the time from nothing to the batch of step 50,000.
+its digest; no tokenisation), leaks looked for, pieces written (digests of the sentences and counts of the pieces, too;
+the tokeniser's own time is not in it: its rows are ready), sentences found that languages share, growth of a process's
+resident memory while it streams batches of 64 from the mixture in random order, and the time from nothing to the batch
+of step 50,000.
 """
 
 from __future__ import annotations
@@ -18,12 +19,16 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from functools import cached_property
+from itertools import cycle, islice
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import psutil
+import tokenizers
+from tokenizers.models import Unigram
 
 from optical_ray.data.datasets.cldr_annotations import CldrBitext, CldrCollection
 from optical_ray.data.interface import BITEXT_SCHEMA, Counts
@@ -31,14 +36,17 @@ from optical_ray.data.leaks import EvaluationTexts, find_leaks
 from optical_ray.data.mixture import Mixture, MixtureConfig
 from optical_ray.data.pair_batches import pair_batches
 from optical_ray.data.pair_filter import Pair, PairFilter
-from optical_ray.data.ragged import RaggedWriter
 from optical_ray.data.shards import ShardReader, write_shard
+from optical_ray.encoders.tokenizer import Encoded, PieceTokenizer, Role
+from optical_ray.prepare.cache import Cache
+from optical_ray.prepare.tokens import Pieces, bitext_tokens, unique_pivots
 from optical_ray.training.batches import PairStream
 from optical_ray.training.bitext_tokens import BitextTokens
 
 BATCH = 64
 SEEK_TO = 50_000
 ROWS_AT_ONCE = 65_536
+VOCABULARY = 8000
 
 
 def pairs(language: str, count: int) -> Iterator[Pair]:
@@ -64,7 +72,8 @@ def write(language: str, count: int, folder: Path) -> tuple[int, dict[str, Clock
     with Clock() as leaks:
         find_leaks(ShardReader(folder / "shard").batches(), texts)
     with Clock() as pieces:
-        _write_pieces(manifest.rows, folder / "tokens")
+        ready = Pieces.of_one(ReadyTokenizer.new(), 32, 32)
+        bitext_tokens(folder / "shard", ready, Cache(folder), role="query", max_length=32).rename(folder / "tokens")
     return manifest.rows, {"shard": shard, "leaks": leaks, "pieces": pieces}
 
 
@@ -81,17 +90,28 @@ class Clock:
         self.wall, self.cpu = time.perf_counter() - self.wall, time.process_time() - self.cpu
 
 
-def _write_pieces(rows: int, folder: Path) -> None:
-    """Rows of 6 to 20 pieces."""
-    folder.mkdir(parents=True)
-    numbers = np.random.default_rng(0)
-    for name in ("foreign", "pivot", "teacher"):
-        with RaggedWriter(folder, name, np.int32) as writer:
-            for start in range(0, rows, ROWS_AT_ONCE):
-                lengths = numbers.integers(6, 21, min(ROWS_AT_ONCE, rows - start))
-                writer.append_flat(numbers.integers(7, 8000, lengths.sum()).astype(np.int32), lengths)
-    for name in ("pivot_hash", "id_hash"):
-        np.save(folder / f"{name}.npy", np.arange(rows, dtype=np.uint64))
+class ReadyTokenizer(PieceTokenizer):
+    """Rows of 6 to 20 pieces that were drawn before: a tokenizer that takes no time."""
+
+    @classmethod
+    def new(cls) -> ReadyTokenizer:
+        return cls(tokenizers.Tokenizer(Unigram()), cls=0, sep=1, pad=2, markers={})
+
+    @property
+    def size(self) -> int:
+        return VOCABULARY
+
+    @property
+    def digest(self) -> str:
+        return "ready"
+
+    @cached_property
+    def drawn(self) -> list[list[int]]:
+        numbers = np.random.default_rng(0)
+        return [numbers.integers(7, VOCABULARY, length).tolist() for length in numbers.integers(6, 21, ROWS_AT_ONCE)]
+
+    def encode(self, texts: Sequence[str], role: Role, max_length: int) -> Encoded:
+        return Encoded(list(islice(cycle(self.drawn), len(texts))), truncated=0)
 
 
 def stream(languages: list[str], folder: Path, steps: int) -> dict[str, float]:
@@ -150,12 +170,17 @@ def main() -> None:
 def measure(languages: list[str], num_pairs: int, steps: int, folder: Path) -> dict[str, Any]:
     """All figures; languages are written one after the other, on one core."""
     written = [write(language, num_pairs // len(languages), folder / language) for language in languages]
+    with Clock() as once:
+        unique_pivots([folder / language / "tokens" for language in languages])
+    written.append((0, {"once": once}))
     rows = sum(count for count, _ in written)
     command = [sys.executable, __file__, "--stream", str(folder), "--languages", ",".join(languages)]
     shown = subprocess.run([*command, "--steps", str(steps)], check=True, capture_output=True, text=True).stdout
     read = json.loads(shown.splitlines()[-1])
-    seconds = {name: sum(clocks[name].wall for _, clocks in written) for name in written[0][1]}
-    busy = {name: sum(clocks[name].cpu for _, clocks in written) for name in written[0][1]}
+    clocks = [item for _, by_name in written for item in by_name.items()]
+    names = dict.fromkeys(name for name, _ in clocks)
+    seconds = {name: sum(clock.wall for other, clock in clocks if other == name) for name in names}
+    busy = {name: sum(clock.cpu for other, clock in clocks if other == name) for name in names}
     speeds = {f"{name}, pairs/s": rows / seconds[name] for name in seconds}
     return {
         "pairs": rows,

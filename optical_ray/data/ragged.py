@@ -7,6 +7,7 @@ import os
 import weakref
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -61,7 +62,7 @@ class Ragged:
     def of(cls, rows: Sequence[Sequence[int]], dtype: DTypeLike = np.int32) -> Ragged:
         """Rows that are in memory already."""
         offsets = np.cumsum([0, *map(len, rows)], dtype=np.int64)
-        return cls(np.fromiter((item for row in rows for item in row), dtype=dtype, count=offsets[-1]), offsets)
+        return cls(np.fromiter(chain.from_iterable(rows), dtype=dtype, count=offsets[-1]), offsets)
 
     @classmethod
     def open(cls, folder: Path, name: str) -> Ragged:

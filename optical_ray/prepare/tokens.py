@@ -86,17 +86,21 @@ def bitext_tokens(shard: Path, pieces: Pieces, cache: Cache, *, role: Role, max_
                     "foreign": pieces.student.encode(foreign, role, max_length),
                     "pivot": pieces.student.encode(pivot, role, max_length),
                 }
-                sides["teacher"] = sides["pivot"] if pieces.are_same else pieces.teacher.encode(pivot, role, max_length)
-                for name, encoded in sides.items():
-                    writers[name].append(encoded.ids)
-                    rows[name] += _rows_with(encoded.ids, sizes[name])
+                if not pieces.are_same:
+                    sides["teacher"] = pieces.teacher.encode(pivot, role, max_length)
+                tables = {name: Ragged.of(encoded.ids) for name, encoded in sides.items()}
+                counts = {name: _rows_with(table, sizes[name]) for name, table in tables.items()}
+                for name, writer in writers.items():
+                    side = name if name in tables else "pivot"
+                    writer.append_flat(tables[side].values, tables[side].lengths)
+                    rows[name] += counts[side]
                 truncated += sides["foreign"].truncated + sides["pivot"].truncated
                 hashes["pivot"].append(_hashes(pivot))
                 hashes["id"].append(_hashes(batch["id"].to_pylist()))
         for name, parts in hashes.items():
             np.save(folder / f"{name}_hash.npy", np.concatenate(parts))
-        for name, counts in rows.items():
-            np.save(folder / f"{name}_rows.npy", counts)
+        for name, total in rows.items():
+            np.save(folder / f"{name}_rows.npy", total)
         manifest = reader.manifests[0]
         return {
             "pairs": len(reader),
@@ -114,12 +118,13 @@ def _hashes(texts: Sequence[str]) -> NDArray[np.uint64]:
     return np.frombuffer(digests, dtype=np.uint64)
 
 
-def _rows_with(rows: Sequence[Sequence[int]], size: int) -> NDArray[np.int64]:
+def _rows_with(table: Ragged, size: int) -> NDArray[np.int64]:
     """In how many of the rows each of ``size`` pieces occurs."""
-    table = Ragged.of(rows)
     row = np.repeat(np.arange(len(table), dtype=np.int64), table.lengths)
-    pieces = np.unique(row * size + table.values.astype(np.int64)) % size
-    return np.bincount(pieces, minlength=size)
+    places = row * size + table.values.astype(np.int64)
+    places.sort()
+    is_first = np.diff(places, prepend=-1) > 0  # np.unique would hash them, which takes 25 times as long
+    return np.bincount(places[is_first] % size, minlength=size)
 
 
 def unique_pivots(folders: Sequence[Path]) -> tuple[NDArray[np.uint64], NDArray[np.int64]]:
