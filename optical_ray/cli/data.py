@@ -12,13 +12,13 @@ from rich.table import Table
 from optical_ray.analysis.data_lines import leak_lines
 from optical_ray.cli.terminal import console
 from optical_ray.config.load import load
-from optical_ray.prepare.statistics import BitextCounts, CollectionCounts, PieceCounts, data_counts
+from optical_ray.prepare.statistics import BitextCounts, CollectionCounts, PieceCounts, RelevanceCounts, data_counts
 from optical_ray.prepare.text import prepare_text
 from optical_ray.sweep.study import check_storage
 
 
 def show_data(spec: Path, storage: str, settings: list[str], *, as_json: bool) -> None:
-    """Print the counts of every bitext and collection of ``spec``; what was read stays in the storage's cache."""
+    """Print the counts of every data set that ``spec`` uses; what was read stays in the storage's cache."""
     experiment = load(spec, settings)
     screen, errors = console(), Console(stderr=True, highlight=False)
     text = prepare_text(experiment, check_storage(storage), lambda stage: errors.print(stage, style="dim"))
@@ -27,12 +27,23 @@ def show_data(spec: Path, storage: str, settings: list[str], *, as_json: bool) -
         print(json.dumps({**asdict(counts), "leaks": text.report["leaks"]}, ensure_ascii=False, indent=1))
         return
     screen.print(_bitext_table(counts.bitext))
+    _say_dropped(screen, [(f"{row.dataset} {row.language}", row.dropped) for row in counts.bitext])
     for line in leak_lines(text.report["leaks"], experiment.trial.data.leaks):
         screen.print(line, soft_wrap=True, markup=False)
     screen.print()
+    if counts.relevance:
+        screen.print(_relevance_table(counts.relevance))
+        screen.print("[note]what the teacher is trained on[/note]")
+        _say_dropped(screen, [(row.dataset, row.dropped) for row in counts.relevance])
+        screen.print()
     screen.print(_collection_table(counts.collections))
-    screen.print("[note]length, pieces/word, unknown: of the foreign side, of topics; blanks part words[/note]")
+    _say_dropped(screen, [(f"{row.target} {row.split}", row.dropped) for row in counts.collections])
     screen.print("[note]random AP: what a ranking in random order has[/note]\n")
+    screen.print(_document_table(counts.collections))
+    screen.print(
+        "[note]length, pieces/word, unknown: of the foreign side, of all topics and of all documents, in the[/note]"
+    )
+    screen.print("[note]student's pieces; blanks part words, texts that were cut are left out of pieces/word[/note]\n")
     for name, licence in text.licences.items():
         screen.print(f"{name}: {licence}", soft_wrap=True, markup=False)
 
@@ -53,6 +64,30 @@ def _collection_table(rows: list[CollectionCounts]) -> Table:
         sizes = (f"{row.topics:,}", f"{row.documents:,}", f"{row.judged:,}", f"{row.relevant:.1f}")
         table.add_row(row.target, row.split, *sizes, *_of(row.pieces), f"{row.random_ap:.4f}")
     return table
+
+
+def _relevance_table(rows: list[RelevanceCounts]) -> Table:
+    table = _table("relevance", ("dataset", "licence"), ("pairs",))
+    for row in rows:
+        table.add_row(row.dataset, row.licence, f"{row.pairs:,}")
+    return table
+
+
+def _document_table(rows: list[CollectionCounts]) -> Table:
+    right = ("documents", "pieces", "length", "pieces/word", "unknown", "cut")
+    table = _table("documents", ("target", "split"), right)
+    for row in rows:
+        pieces = row.document_pieces
+        sizes = (f"{row.documents:,}", f"{pieces.tokens:,}")
+        table.add_row(row.target, row.split, *sizes, *_of(pieces), f"{row.truncated:,}")
+    return table
+
+
+def _say_dropped(screen: Console, rows: list[tuple[str, dict[str, int]]]) -> None:
+    for name, dropped in rows:
+        counts = ", ".join(f"{count:,} {reason}" for reason, count in dropped.items() if count)
+        if counts:
+            screen.print(f"dropped from {name}: {counts}", soft_wrap=True, markup=False, style="note")
 
 
 def _table(title: str, left: tuple[str, ...], right: tuple[str, ...]) -> Table:

@@ -18,10 +18,14 @@ from optical_ray.types import InputError
 
 Layout = Literal["moses", "tsv", "jsonl", "parquet"]
 SUFFIXES: dict[str, Layout] = {".tsv": "tsv", ".txt": "tsv", ".jsonl": "jsonl", ".json": "jsonl", ".parquet": "parquet"}
-LANGUAGE_CODE = re.compile(r"[A-Za-z]{2,3}([_-][A-Za-z]{2,4})?")
-SHORT_CODE = re.compile(r"[a-z]{2}([_-][A-Za-z]{2,4})?")  # a bare name of three letters may be any word: web.tsv
+SUBTAGS = r"([_-]([A-Za-z]{2,4}|[0-9]{3})){0,2}"  # zh_CN, es_419, sr-Latn, zh-Hant-TW
+LANGUAGE_CODE = re.compile(f"[A-Za-z]{{2,3}}{SUBTAGS}")
+SHORT_CODE = re.compile(f"[a-z]{{2}}{SUBTAGS}")  # a bare name of three letters may be any word: web.tsv
 WHICH_LANGUAGE = "which language is this? Give `language`, a language column, or name the file like web.en-sw.tsv"
 ABOUT_THE_PAIR = ("id", "score", "language", "pivot", "foreign")
+ABOUT_THE_ROW = ("doc", "idx", "key", "pid", "ref", "set", "sid", "src", "tag", "tgt", "uid", "uri", "url")
+"""Keys of records that look like a language's code but seldom are; name it by ``language`` where it is one."""
+ABOUT_THE_CORPUS = re.compile(r"(readme|licen[cs]e|copying|copyright|notice|changelog)(?![a-z])", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -44,7 +48,7 @@ class Row(NamedTuple):
 
 
 def find_portions(files: Sequence[InputFile], layout: Layout | None, pivot: str, language: str | None) -> list[Portion]:
-    """Sort ``files`` into portions; other files are passed over.
+    """Sort ``files`` into portions; other files are passed over, such as a README.txt or LICENSE.txt.
 
     Moses files are known by their names, ``Corpus.en-sw.en`` beside ``Corpus.en-sw.sw`` (the pair in either order; an
     OPUS ``.scores`` beside them is read too); others by their suffix, and their language from ``language``, from a pair
@@ -62,6 +66,8 @@ def find_portions(files: Sequence[InputFile], layout: Layout | None, pivot: str,
                 moses.setdefault(f"{folder}/{stem}", {})[last] = file
                 continue
         by_suffix = SUFFIXES.get(f".{last}")
+        if last == "txt" and layout is None and ABOUT_THE_CORPUS.match(stem):
+            continue
         if layout not in (None, "moses") or (by_suffix is not None and layout is None):
             portions.append(Portion(layout or by_suffix or "tsv", (file,), language or _named_language(stem, pivot)))
     for stem, sides in sorted(moses.items()):
@@ -81,7 +87,8 @@ def read_portion(portion: Portion, pivot: str, columns: tuple[str, ...] | None) 
     ``columns`` names the columns of a TSV file (``pivot``, ``foreign``, ``language``, ``score``, ``id``, ``-`` for one
     to pass over). Without it two columns are pivot and foreign; the third is a score where it is a number in the
     first line, else the language; the fourth is the score. JSONL and Parquet name theirs: ``pivot``/``foreign``
-    (and ``language``), or one text for each language code, also inside ``translation``.
+    (and ``language``), or one text for each language code, also inside ``translation``; beside the texts, keys such
+    as ``url`` and those without a text are passed over.
     """
     if portion.layout == "moses":
         return _read_moses(portion)
@@ -104,7 +111,7 @@ def _named_language(stem: str, pivot: str) -> str | None:
 
 def _read_moses(portion: Portion) -> Iterator[Row]:
     language = portion.language or ""
-    readers = [read_lines(file) for file in portion.files]
+    readers = [iter(()) if _is_empty(file) else read_lines(file) for file in portion.files]
     counted = 0
     for counted, lines in enumerate(zip_longest(*readers), start=1):
         if None in lines:
@@ -115,6 +122,17 @@ def _read_moses(portion: Portion) -> Iterator[Row]:
             raise InputError(f"{portion.files[0].name}:{counted}: the sides do not match: {sizes}; they must be equal")
         score = _score(lines[2][1], f"{portion.files[2].name}:{counted}") if len(lines) > 2 else None
         yield Row(language, Pair(lines[0][1], lines[1][1], None, score))
+    if not counted:
+        raise InputError(f"{portion.files[0].name}: the file is empty, and so are those beside it; fetch them again")
+
+
+def _is_empty(file: InputFile) -> bool:
+    """Whether it has no line at all; one that cannot be read has, its reader says what is wrong."""
+    try:
+        with file.open() as stream:
+            return not stream.read(1)
+    except UNREADABLE:
+        return False
 
 
 def _read_tsv(portion: Portion, columns: tuple[str, ...] | None) -> Iterator[Row]:
@@ -171,7 +189,10 @@ def _rows_of(record: dict[str, Any], portion: Portion, number: int, pivot: str) 
         return
     reserved = {pivot, *(ABOUT_THE_PAIR if texts is record else ())}  # inside `translation`, "id" is Indonesian
     others = [key for key in texts if key not in reserved and LANGUAGE_CODE.fullmatch(key)]
-    others = others if portion.language is None else [key for key in others if key == portion.language]
+    if portion.language is not None:
+        others = [key for key in others if key == portion.language]
+    elif texts is record:
+        others = [key for key in others if key not in ABOUT_THE_ROW and isinstance(texts[key], str | None)]
     if pivot not in texts or not others:
         raise InputError(f"{where}: expected pivot and foreign, or {pivot!r} and another language; got {sorted(texts)}")
     for language in others:

@@ -38,18 +38,27 @@ def split_by_id(topics: Sequence[Topic], split: str, eval_fraction: float, salt:
     return [topic for topic in topics if (_unit_hash(salt + topic.topic_id) < eval_fraction) == (split == "eval")]
 
 
+def require_id(identity: str, where: str, noun: str) -> None:
+    """Raise ``InputError`` for an id that is empty or holds white space, which a TREC run cannot hold."""
+    if identity.split() != [identity]:
+        found = "holds white space" if identity.strip() else "is empty"
+        raise InputError(f"{where}: {noun} id {identity!r} {found}, which a TREC run cannot hold; give it another id")
+
+
 def gather(
     units: Iterable[tuple[str, TextUnit]], noun: str, empty_text: EmptyText, dropped: dict[str, int]
 ) -> tuple[list[TextUnit], frozenset[str]]:
     """Return the topics or documents of ``(file:line, unit)``, and the ids of those dropped for having no text.
 
-    ``noun`` names them in messages. Raises ``InputError`` for an id that occurs twice and, where ``empty_text`` is
-    ``refuse``, for a text of nothing but white space; with ``drop`` that is counted in ``dropped``.
+    ``noun`` names them in messages. Raises ``InputError`` for an id that occurs twice or that a run cannot hold and,
+    where ``empty_text`` is ``refuse``, for a text of nothing but white space; with ``drop`` that is counted in
+    ``dropped``.
     """
     gathered: dict[str, TextUnit] = {}
     empty: set[str] = set()
     for where, unit in units:
         unit_id = unit.topic_id if isinstance(unit, Topic) else unit.doc_id
+        require_id(unit_id, where, noun)
         if unit_id in gathered or unit_id in empty:
             raise InputError(f"{where}: {noun} id {unit_id!r} occurs a second time; ids must be unique")
         if unit.text.strip():

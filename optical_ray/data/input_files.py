@@ -102,6 +102,8 @@ def find_files(place: str) -> list[InputFile]:
 def find_file(place: str) -> InputFile:
     """Return the one file that lies at ``place``; raises ``InputError`` where there is none or there are several."""
     files = find_files(place)
+    if not files:
+        raise InputError(f"{place}: the archive holds no file; is it whole? Name another one")
     if len(files) > 1:
         raise InputError(f"{place}: expected one file, found {len(files)} (first {files[0].name}); name one of them")
     return files[0]
@@ -187,16 +189,7 @@ def _open(system: fs.FileSystem, path: str) -> IO[bytes]:
 
 
 def _members(name: str, relative: str, open_archive: Callable[[], IO[bytes]]) -> list[InputFile]:
-    try:
-        with open_archive() as raw:
-            if name.endswith(".zip"):
-                with zipfile.ZipFile(raw) as archive:
-                    inside = [info.filename for info in archive.infolist() if not info.is_dir()]
-            else:
-                with tarfile.open(fileobj=raw) as archive:
-                    inside = [member.name for member in archive if member.isfile()]
-    except UNREADABLE as error:
-        raise InputError(f"{name}: the archive cannot be read ({error})") from error
+    inside = _names_in_zip(name, open_archive) if name.endswith(".zip") else _names_in_tar(name, open_archive)
     for member in inside:
         if member.startswith("/") or "\\" in member or ".." in PurePosixPath(member).parts:
             raise InputError(f"{name}: holds the path {member!r}, which leads out of the archive; refused")
@@ -206,6 +199,35 @@ def _members(name: str, relative: str, open_archive: Callable[[], IO[bytes]]) ->
         for member in inside
         if not any(part.startswith(".") for part in member.removeprefix("./").split("/"))
     ]
+
+
+def _names_in_zip(name: str, open_archive: Callable[[], IO[bytes]]) -> list[str]:
+    try:
+        with open_archive() as raw, zipfile.ZipFile(raw) as archive:
+            return [info.filename for info in archive.infolist() if not info.is_dir()]
+    except UNREADABLE as error:
+        raise InputError(f"{name}: the archive cannot be read ({error}); fetch it again") from error
+
+
+def _names_in_tar(name: str, open_archive: Callable[[], IO[bytes]]) -> list[str]:
+    """A tar has no list of its members: it is read to its end, and one that was cut off is found here."""
+    consumed, names = 0, list[str]()
+    try:
+        with open_archive() as raw:
+            try:
+                with tarfile.open(fileobj=raw) as archive:
+                    for member in archive:
+                        if member.isfile():
+                            names.append(member.name)
+            finally:
+                consumed = min(raw.tell(), raw.seek(0, io.SEEK_END))  # a seek may have gone beyond the end
+    except UNREADABLE as error:
+        last = f", in {names[-1]!r} or behind it" if names else ""
+        raise InputError(
+            f"{name}: the archive cannot be read further after byte {consumed}{last} ({error}); it is damaged or was "
+            "cut off, fetch it again"
+        ) from error
+    return names
 
 
 def _open_zip_member(open_archive: Callable[[], IO[bytes]], member: str) -> IO[bytes]:

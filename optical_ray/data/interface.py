@@ -73,6 +73,11 @@ class CollectionDataset(ABC):
     def fingerprint(self) -> str:
         """A digest of the content (never of a path). Hex."""
 
+    @property
+    def licence(self) -> str:
+        """Licence and origin, one line; what ``load`` gives says the same."""
+        return "not stated"
+
 
 class RelevanceDataset(ABC):
     """Query-document pairs in the pivot language, for training a teacher."""

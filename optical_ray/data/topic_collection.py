@@ -21,10 +21,11 @@ from optical_ray.types import Collection, Document, InputError, Topic
 class TopicCollection(CollectionDataset):
     """Topics in ``language``, documents in ``document_language``; low-resource queries or documents alike.
 
+    A document of a JSONL file may say its own ``language``: the pool of documents is then mixed.
     ``topics``, ``documents`` (also a folder or glob of several files) and ``qrels`` are paths or URIs, below ``root``
     where that is given. ``eval_topics`` and ``eval_qrels`` are those of the eval split; without ``eval_qrels`` the
     qrels serve both. Without ``eval_topics`` the topics are divided: ``eval_fraction`` of them, by a hash of the topic
-    id, are eval and the rest test; with ``eval_fraction: 1`` all are eval and test has none.
+    id, are eval and the rest test; a study scores both splits, so that neither may be without topics.
     A document or topic without text is refused or, with ``empty_text: drop``, dropped and counted. ``max_documents``
     keeps all judged documents and, of the others, the first by a hash of the id, and counts the rest.
     """

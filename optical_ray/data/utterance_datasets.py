@@ -9,12 +9,13 @@ from typing import Any, ClassVar, Literal
 
 import pyarrow as pa
 
-from optical_ray.data.collection_assembly import require_split
+from optical_ray.data.collection_assembly import require_id, require_split
 from optical_ray.data.digests import fingerprint
 from optical_ray.data.interface import BitextDataset, CollectionDataset, Counts, RelevanceDataset
 from optical_ray.data.normalise import normalise
 from optical_ray.data.pair_batches import pair_batches
 from optical_ray.data.utterances import (
+    GRADED_RULE,
     TASKS,
     Task,
     Utterance,
@@ -190,11 +191,15 @@ class UtteranceCollection(CollectionDataset):
     def _read(self, language: str, partition: str) -> list[Utterance]:
         source = self.source()
         source.require(language, partition)
-        return list(source.read(language, partition))
+        utterances = list(source.read(language, partition))
+        for utterance in utterances:
+            require_id(utterance.utterance_id, f"{source}: {language}, partition {partition}", "utterance")
+        return utterances
 
     def fingerprint(self) -> str:
-        """A digest of the files and of every setting but the root and the licence."""
-        return fingerprint(_settings(self, "collection"), self.source().digests())
+        """A digest of the files, of every setting but the root and the licence, and of how ``graded`` grades."""
+        rule = {"graded_rule": GRADED_RULE} if self.task == "graded" else {}
+        return fingerprint({**_settings(self, "collection"), **rule}, self.source().digests())
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -14,6 +14,8 @@ from optical_ray.types import Collection, Document, InputError, Qrels, Relevance
 
 Task = Literal["intent", "parallel", "frame", "graded"]
 TASKS = ("intent", "parallel", "frame", "graded")
+GRADED_RULE = 2
+"""Of the task ``graded``; part of a collection's fingerprint."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,16 +68,14 @@ def in_hash_order(ids: Sequence[str]) -> list[str]:
 def relevance_grades(task: Task) -> Callable[[Utterance, Utterance], int]:
     """Return the judgement of (topic, document) in ``task``.
 
-    ``intent``: same intent 1; ``parallel``: same id 1; ``frame``: same intent and slots 1; ``graded``: same id 3,
-    else same frame 2, else same intent 1.
+    ``intent``: same intent 1; ``parallel``: same id 1; ``frame``: same intent and slots 1; ``graded``: same id 3
+    (a translation, whose slots may be annotated in another way), else same frame 2, else same intent 1.
     """
 
     def graded(topic: Utterance, document: Utterance) -> int:
-        if topic.intent != document.intent:
-            return 0
-        if topic.slots != document.slots:
-            return 1
-        return 3 if topic.utterance_id == document.utterance_id else 2
+        if topic.utterance_id == document.utterance_id:
+            return 3
+        return 2 if topic.frame == document.frame else int(topic.intent == document.intent)
 
     return {
         "intent": lambda topic, document: int(topic.intent == document.intent),
@@ -115,12 +115,14 @@ def utterance_collection(
     ``languages`` are those of topics and documents.
     """
     grade = relevance_grades(task)
-    candidates: dict[str, list[Utterance]] = {}
+    candidates: dict[tuple[str, str], list[Utterance]] = {}
     for document in documents:
-        candidates.setdefault(_needed(task, document), []).append(document)
+        for needed in _needed(task, document):
+            candidates.setdefault(needed, []).append(document)
     grades: dict[str, dict[str, int]] = {}
     for topic in topics:
-        judged = {other.utterance_id: grade(topic, other) for other in candidates.get(_needed(task, topic), ())}
+        others = (other for needed in _needed(task, topic) for other in candidates.get(needed, ()))
+        judged = {other.utterance_id: grade(topic, other) for other in others}
         relevant = {doc_id: found for doc_id, found in judged.items() if found}
         if relevant:
             grades[topic.utterance_id] = relevant
@@ -142,9 +144,10 @@ def utterance_collection(
     )
 
 
-def _needed(task: Task, utterance: Utterance) -> str:
-    """What a document must share with a topic to be relevant at all."""
-    return utterance.utterance_id if task == "parallel" else utterance.intent
+def _needed(task: Task, utterance: Utterance) -> tuple[tuple[str, str], ...]:
+    """What of it a document must share with a topic to be relevant at all: any one of these."""
+    identity, intent = ("id", utterance.utterance_id), ("intent", utterance.intent)
+    return {"parallel": (identity,), "graded": (identity, intent)}.get(task, (intent,))
 
 
 def divide(utterances: Sequence[Utterance], split: str, eval_fraction: float, salt: str = "") -> list[Utterance]:

@@ -6,21 +6,32 @@ from collections.abc import Mapping
 from typing import Any
 
 from optical_ray.config.baselines import Bm25
+from optical_ray.prepare.words import words
 from optical_ray.types import Collection, InputError, Run
 
 
 def bm25(collection: Collection, texts: Mapping[str, str], config: Bm25, depth: int) -> Run:
     """The best ``depth`` documents for each topic of ``texts``; those that share no word with it are left out.
 
-    Words are runs of two or more word characters in lower case; English ones without the usual stop words. Scores are
-    Lucene's, with ``config.k1`` and ``config.b``. Raises ``InputError`` where bm25s is not installed.
+    Words are those of ``prepare.words``; English ones without the usual stop words. Scores are Lucene's, with
+    ``config.k1`` and ``config.b``. A collection none of whose topics is in ``texts`` gives an empty run. Raises
+    ``InputError`` where bm25s is not installed.
     """
     bm25s = require_bm25s()
-    words: dict[str, Any] = {"stopwords": "en" if config.language == "en" else None, "show_progress": False}
+    stop_words = frozenset(bm25s.stopwords.STOPWORDS_EN) if config.language == "en" else frozenset()
+    asked = [topic.topic_id for topic in collection.topics if texts.get(topic.topic_id)]
+    if not asked:
+        return {}
+    vocabulary: dict[str, int] = {}
+    documents = [
+        [vocabulary.setdefault(word, len(vocabulary)) for word in words(document.text) if word not in stop_words]
+        for document in collection.documents
+    ]
+    if not vocabulary:
+        return {topic_id: {} for topic_id in asked}
     index = bm25s.BM25(method="lucene", k1=config.k1, b=config.b)
-    index.index(bm25s.tokenize([document.text for document in collection.documents], **words), show_progress=False)
-    asked = [topic_id for topic_id in (topic.topic_id for topic in collection.topics) if texts.get(topic_id)]
-    queries = bm25s.tokenize([texts[topic_id] for topic_id in asked], return_ids=False, **words)
+    index.index((documents, vocabulary), show_progress=False)
+    queries = [[word for word in words(texts[topic_id]) if word in vocabulary] for topic_id in asked]
     depth = min(depth, len(collection.documents))
     places, scores = index.retrieve(queries, k=depth, show_progress=False)
     return {

@@ -6,16 +6,20 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from optical_ray.config.experiment import Experiment
+from optical_ray.config.key import digest
+from optical_ray.data.interface import Counts, RelevanceDataset
 from optical_ray.data.normalise import normalise
 from optical_ray.data.ragged import Ragged
 from optical_ray.data.shards import ShardReader
 from optical_ray.encoders.tokenizer import PieceTokenizer
 from optical_ray.prepare.cache import MANIFEST, Cache
 from optical_ray.prepare.text import Text
+from optical_ray.prepare.tokens import CollectionSource
 from optical_ray.ranking import RUN_DEPTH, EncodedCollection
 from optical_ray.storage import read_json
 from optical_ray.types import Qrels
@@ -37,7 +41,10 @@ class PieceCounts:
 
 @dataclass(frozen=True)
 class BitextCounts:
-    """One language of one bitext; ``duplicates`` are pairs whose normalised texts came before."""
+    """One language of one bitext; ``duplicates`` are pairs whose normalised texts came before.
+
+    ``dropped`` counts by reason what reading and the filter left out.
+    """
 
     dataset: str
     language: str
@@ -46,12 +53,17 @@ class BitextCounts:
     duplicates: int
     leaks: int
     truncated: int
+    dropped: dict[str, int]
     licence: str
 
 
 @dataclass(frozen=True)
 class CollectionCounts:
-    """One split of a target's collection; ``judged`` documents, ``random_ap``: mean AP of rankings in random order."""
+    """One split of a target's collection; ``judged`` documents, ``random_ap``: mean AP of rankings in random order.
+
+    ``pieces`` are of the topics, ``document_pieces`` of all documents, as the student cuts them; ``truncated`` counts
+    the documents that were cut, ``dropped`` by reason what reading left out.
+    """
 
     target: str
     split: str
@@ -60,7 +72,20 @@ class CollectionCounts:
     judged: int
     relevant: float
     pieces: PieceCounts
+    document_pieces: PieceCounts
+    truncated: int
+    dropped: dict[str, int]
     random_ap: float
+    licence: str
+
+
+@dataclass(frozen=True)
+class RelevanceCounts:
+    """One data set that the teacher is trained on."""
+
+    dataset: str
+    pairs: int
+    dropped: dict[str, int]
     licence: str
 
 
@@ -69,23 +94,28 @@ class DataCounts:
     """A study's."""
 
     bitext: list[BitextCounts]
+    relevance: list[RelevanceCounts]
     collections: list[CollectionCounts]
 
 
 def data_counts(experiment: Experiment, text: Text) -> DataCounts:
-    """Count what ``prepare_text`` made; a bitext is gone through once and its counts stay in the cache."""
+    """Count what ``prepare_text`` made; every text is gone through once, then its counts stay in the cache."""
     tokenizer = text.init.tokenizer.open()
     bitext = [
-        _bitext(name, language, tokens, leaks, tokenizer)
+        _bitext(name, experiment.data.bitext[name].licence, language, tokens, leaks, tokenizer)
         for language in text.tokens
         for name, tokens, leaks in zip(
             experiment.trial.data.bitext, text.tokens[language], text.leaks[language], strict=True
         )
     ]
-    return DataCounts(bitext, [_collection(folder, tokenizer) for folder in text.collections])
+    pairs = zip(text.sources, text.collections, strict=True)
+    collections = [_collection(source, folder, tokenizer) for source, folder in pairs]
+    return DataCounts(bitext, _relevance(experiment, text), collections)
 
 
-def _bitext(name: str, language: str, tokens: Path, leaks: Path, tokenizer: PieceTokenizer) -> BitextCounts:
+def _bitext(
+    name: str, licence: str, language: str, tokens: Path, leaks: Path, tokenizer: PieceTokenizer
+) -> BitextCounts:
     manifest = read_json(tokens / MANIFEST)
 
     def build(folder: Path) -> dict[str, object]:
@@ -107,7 +137,8 @@ def _bitext(name: str, language: str, tokens: Path, leaks: Path, tokenizer: Piec
         found["duplicates"],
         read_json(leaks / MANIFEST)["leaks"],
         manifest["truncated"],
-        manifest["licence"],
+        manifest["dropped"],
+        licence,
     )
 
 
@@ -116,7 +147,36 @@ def _pair_hash(pivot: str, foreign: str) -> int:
     return int.from_bytes(hashlib.blake2b(content, digest_size=8).digest())
 
 
-def _collection(folder: Path, tokenizer: PieceTokenizer) -> CollectionCounts:
+def _relevance(experiment: Experiment, text: Text) -> list[RelevanceCounts]:
+    training = experiment.trial.teacher_training
+    if training is None or text.teacher.pairs is None:
+        return []
+    cache, negatives = Cache(text.teacher.pairs.parent), training.negatives
+    rows = []
+    for name in training.data:
+        dataset = experiment.data.relevance[name]
+        found = _counted_pairs(dataset, negatives, cache)
+        rows.append(RelevanceCounts(name, found["pairs"], found["dropped"], dataset.licence))
+    return rows
+
+
+def _counted_pairs(dataset: RelevanceDataset, negatives: int, cache: Cache) -> dict[str, Any]:
+    def build(folder: Path) -> dict[str, object]:
+        counts = Counts()
+        pairs = sum(1 for _ in dataset.pairs(counts, negatives))
+        return {"pairs": pairs, "dropped": counts.dropped}
+
+    key = digest(["relevance", dataset.fingerprint(), negatives])
+    found: dict[str, Any] = read_json(cache.entry("statistics", key, build) / MANIFEST)
+    return found
+
+
+def _collection(source: CollectionSource, folder: Path, tokenizer: PieceTokenizer) -> CollectionCounts:
+    def build(_: Path) -> dict[str, object]:
+        words = [len(document.text.split()) for document in source.collection.documents]
+        return {"documents": asdict(_counts(Ragged.open(folder, "documents"), words, tokenizer))}
+
+    documents = read_json(Cache(folder.parent).entry("statistics", folder.name, build) / MANIFEST)["documents"]
     collection, meta = EncodedCollection.open(folder), read_json(folder / "collection.json")
     manifest = read_json(folder / MANIFEST)
     grades = collection.qrels.grades
@@ -130,8 +190,11 @@ def _collection(folder: Path, tokenizer: PieceTokenizer) -> CollectionCounts:
         len({doc_id for judged in grades.values() for doc_id in judged}),
         float(np.mean(relevant)),
         _counts(collection.topics, [len(text.split()) for text in meta["topics"]], tokenizer),
+        PieceCounts(**documents),
+        manifest["truncated"]["documents"],
+        manifest["dropped"],
         random_ap(collection.qrels, len(collection.doc_ids)),
-        manifest["licence"],
+        source.dataset.licence,
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from pathlib import Path
 
@@ -39,7 +40,24 @@ def test_tables_are_plain_where_no_terminal_is(
     assert "\x1b" not in shown
     for word in ("made", "pieces/word", "random AP", f"none of {3 * NUM_PAIRS} pairs", "bitext made: "):
         assert word in shown
+    for word in ("documents", "what the teacher is trained on", "relevance en: ", "collection sw: "):
+        assert word in shown
+    assert "dropped from made" not in shown
+    assert max(map(len, shown.splitlines())) <= 120
     assert not (path.parent / "runs" / "tiny").exists()
+
+
+def test_what_was_dropped_is_said(
+    path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    german = path.parent / "data" / "bitext" / "de.tsv"
+    german.write_text(german.read_text() + german.read_text().splitlines()[0] + "\n")
+    with open(path.parent / "data" / "sw" / "topics.tsv", "a") as stream:
+        stream.write("q99\tnobody judged it\n")
+    assert call(monkeypatch, "data", str(path), "--storage", str(path.parent / "runs")) == 0
+    shown = capsys.readouterr().out
+    assert re.search(r"dropped from made de: 1 duplicate", shown)
+    assert re.search(r"dropped from sw (eval|test): .*1 topics without a relevant document", shown)
 
 
 def test_json_holds_every_number(
@@ -49,6 +67,8 @@ def test_json_holds_every_number(
     found = json.loads(capsys.readouterr().out)
     assert {row["pairs"] for row in found["bitext"]} == {NUM_PAIRS}
     assert found["leaks"]["leaks"] == 0
+    assert [row["pairs"] for row in found["relevance"]] == [NUM_PAIRS]
+    assert all(row["document_pieces"]["tokens"] > 0 for row in found["collections"])
     assert {(row["target"], row["split"]) for row in found["collections"]} == {
         (target, split) for target in ("so", "sw") for split in ("eval", "test")
     }

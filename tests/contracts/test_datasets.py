@@ -262,6 +262,9 @@ def test_collections_are_whole(dataset: CollectionDataset) -> None:
         assert {doc for grades in collection.qrels.grades.values() for doc in grades} <= set(documents)
         assert all(unit.text.strip() for unit in (*collection.topics, *collection.documents))
         assert dataset.load(split) == collection
+        assert collection.licence == dataset.licence
+        assert "\n" not in dataset.licence
+        assert all(unit.split() == [unit] for unit in (*topics, *documents))
     assert not {t.topic_id for t in splits["eval"].topics} & {t.topic_id for t in splits["test"].topics}
     with pytest.raises(InputError, match="split must be eval or test"):
         dataset.load("train")

@@ -58,6 +58,13 @@ def test_metadata_and_other_texts(folder: Path) -> None:
     assert beir(folder, metadata={"lang": "hau"}).fingerprint() != beir(folder).fingerprint()
 
 
+def test_documents_may_say_their_own_language(folder: Path) -> None:
+    own = [{"language": "sw"}, {"metadata": {"lang": "ha"}}, {"metadata": {}}, {}]
+    write(folder, "corpus.jsonl", [{"_id": f"d{i}", "text": f"text {i}", **own[i % 4]} for i in range(20)])
+    documents = beir(folder, document_language="fr").load("test").documents
+    assert [document.language for document in documents[:4]] == ["sw", "ha", "fr", "fr"]
+
+
 def test_one_file_can_serve_both_splits(folder: Path) -> None:
     both = beir(folder, eval_qrels="test", eval_fraction=0.5)
     parts = [{topic.topic_id for topic in both.load(split).topics} for split in ("eval", "test")]
@@ -71,6 +78,27 @@ def test_relevance_is_of_the_training_qrels(folder: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("name", "record", "message"),
+    [
+        ("corpus.jsonl", {"_id": "d1", "text": "other"}, r"corpus.jsonl:21: document id 'd1' occurs a second time"),
+        ("queries.jsonl", {"_id": "01", "text": "other"}, r"queries.jsonl:21: query id '01' occurs a second time"),
+        ("queries.jsonl", {"_id": "x", "text": None}, ""),
+        ("corpus.jsonl", {"_id": "d19", "text": "not judged for training"}, ""),
+    ],
+)
+def test_relevance_refuses_a_judged_id_that_occurs_twice(
+    folder: Path, name: str, record: dict[str, Any], message: str
+) -> None:
+    with open(folder / name, "a") as stream:
+        stream.write(json.dumps(record) + "\n")
+    if not message:
+        assert len(list(BeirRelevance(root=str(folder)).pairs(Counts()))) == 4
+        return
+    with pytest.raises(InputError, match=message):
+        list(BeirRelevance(root=str(folder)).pairs(Counts()))
+
+
+@pytest.mark.parametrize(
     ("name", "rows", "message"),
     [
         ("qrels/test.tsv", ["10\td1\t1"], r"test.tsv:1: the first line must be the header .*got \['10', 'd1', '1'\]"),
@@ -80,7 +108,7 @@ def test_relevance_is_of_the_training_qrels(folder: Path) -> None:
         (
             "qrels/test.tsv",
             [QRELS.strip(), "10\td1\thigh"],
-            r"test.tsv:2: the grade must be a whole number, got 'high'",
+            r"test.tsv:2: the grade must be a whole number of .*, got 'high'",
         ),
         (
             "qrels/test.tsv",
@@ -92,6 +120,10 @@ def test_relevance_is_of_the_training_qrels(folder: Path) -> None:
         ("corpus.jsonl", [{"_id": "d1", "text": "x"}] * 2, r"corpus.jsonl:2: document id 'd1' occurs a second time"),
         ("queries.jsonl", [{"text": "x"}], r"queries.jsonl:1: _id must be a text, got NoneType"),
         ("queries.jsonl", ["{"], r"queries.jsonl:1: not JSON"),
+        ("corpus.jsonl", [{"_id": "doc 1", "text": "x"}], r"corpus.jsonl:1: document id 'doc 1' holds white space"),
+        ("corpus.jsonl", [{"_id": "", "text": "x"}], r"corpus.jsonl:1: document id '' is empty"),
+        ("qrels/test.tsv", [QRELS.strip(), "10\td1\t1_0"], r"test.tsv:2: the grade must be .*got '1_0'"),
+        ("qrels/test.tsv", [QRELS.strip(), "10\td1\t99999999999999999999"], r"test.tsv:2: .*at most six digits"),
     ],
 )
 def test_bad_files_are_refused(folder: Path, name: str, rows: list[Any], message: str) -> None:

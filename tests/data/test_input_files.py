@@ -2,6 +2,8 @@ import bz2
 import gzip
 import io
 import lzma
+import random
+import re
 import tarfile
 import zipfile
 from pathlib import Path
@@ -136,12 +138,47 @@ def test_archives_are_folders(tmp_path: Path, kind: str) -> None:
         find_files(str(path))
 
 
+def write_archive(path: Path, members: dict[str, bytes]) -> None:
+    if path.suffix == ".zip":
+        with zipfile.ZipFile(path, "w") as archive:
+            for name, content in members.items():
+                archive.writestr(name, content)
+        return
+    with tarfile.open(path, "w" if path.suffix == ".tar" else "w:gz") as tar:
+        for name, content in members.items():
+            info = tarfile.TarInfo(name)
+            info.size = len(content)
+            tar.addfile(info, io.BytesIO(content))
+
+
 @pytest.mark.parametrize("member", ["../outside", "/etc/passwd", "a/../../b", "c:\\windows"])
-def test_paths_that_lead_out_of_an_archive_are_refused(tmp_path: Path, member: str) -> None:
-    with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
-        archive.writestr(member, "x")
-    with pytest.raises(InputError, match="leads out of the archive"):
-        find_files(str(tmp_path / "a.zip"))
+@pytest.mark.parametrize("kind", ["zip", "tar", "tar.gz"])
+def test_paths_that_lead_out_of_an_archive_are_refused(tmp_path: Path, kind: str, member: str) -> None:
+    write_archive(tmp_path / f"a.{kind}", {"fine": b"x", member: b"x"})
+    with pytest.raises(InputError, match=rf"a.{kind}: holds the path .*leads out of the archive"):
+        find_files(str(tmp_path / f"a.{kind}"))
+
+
+@pytest.mark.parametrize("kind", ["zip", "tar", "tar.gz"])
+def test_an_archive_without_files_is_refused_where_one_is_needed(tmp_path: Path, kind: str) -> None:
+    write_archive(tmp_path / f"a.{kind}", {})
+    assert find_files(str(tmp_path / f"a.{kind}")) == []
+    with pytest.raises(InputError, match=rf"a.{kind}: the archive holds no file"):
+        find_file(str(tmp_path / f"a.{kind}"))
+
+
+@pytest.mark.parametrize("kind", ["tar", "tar.gz"])
+def test_a_tar_that_was_cut_off_says_where(tmp_path: Path, kind: str) -> None:
+    path = tmp_path / f"a.{kind}"
+    noise = random.Random(0)
+    write_archive(path, {name: noise.randbytes(40_000) for name in ("first", "second", "third")})
+    content = path.read_bytes()[:60_000]
+    path.write_bytes(content)
+    with pytest.raises(InputError, match=r"after byte \d+, in 'second' or behind it .*cut off") as raised:
+        find_files(str(path))
+    consumed = re.search(r"after byte (\d+)", str(raised.value))
+    assert consumed is not None
+    assert 40_000 < int(consumed[1]) <= len(content)
 
 
 def test_broken_members_are_refused(tmp_path: Path) -> None:

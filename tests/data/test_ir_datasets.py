@@ -1,11 +1,18 @@
 import io
+import json
+import lzma
 import sys
+import xml.etree.ElementTree
+import zlib
 from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from optical_ray.data.datasets.beir import BeirCollection
 from optical_ray.data.datasets.ir_datasets import IrDatasetsCollection
@@ -38,6 +45,45 @@ class Broken(Named):
         raise OSError("no network")
 
 
+class Failing(Named):
+    """Reads ``whole`` items of ``what``, then fails as a malformed file makes the package fail."""
+
+    def __init__(self, what: str, whole: int, error: Exception) -> None:
+        super().__init__(1, 9)
+        self.what, self.whole, self.error = what, whole, error
+
+    def _cut(self, what: str, items: Iterator[Any]) -> Iterator[Any]:
+        if what != self.what:
+            yield from items
+            return
+        yield from islice(items, self.whole)
+        raise self.error
+
+    def queries_iter(self) -> Iterator[Any]:
+        return self._cut("queries", super().queries_iter())
+
+    def docs_iter(self) -> Iterator[Any]:
+        return self._cut("docs", super().docs_iter())
+
+    def qrels_iter(self) -> Iterator[Any]:
+        return self._cut("qrels", super().qrels_iter())
+
+
+ERRORS = [
+    ValueError("invalid literal for int() with base 10: 'high'"),
+    UnicodeDecodeError("utf-8", b"caf\xe9", 3, 4, "bad byte"),
+    EOFError("ended early"),
+    zlib.error("invalid block type"),
+    lzma.LZMAError("corrupt"),
+    json.JSONDecodeError("Expecting value", "x", 0),
+    xml.etree.ElementTree.ParseError("mismatched tag"),
+    KeyError("id"),
+    IndexError("list index out of range"),
+    TypeError("missing 1 argument"),
+    AssertionError(),
+]
+
+
 @pytest.fixture(autouse=True)
 def _package(monkeypatch: pytest.MonkeyPatch) -> None:
     known = {"x/test": Named(10, 30), "x/dev": Named(1, 10), "x": Named(0, 0), "x/broken": Broken(1, 5)}
@@ -67,6 +113,34 @@ def test_splits_and_counts() -> None:
 def test_what_cannot_be_read_is_said(options: dict[str, Any], message: str) -> None:
     with pytest.raises(InputError, match=message):
         IrDatasetsCollection(language="sw", **options).load("test")
+
+
+@given(st.sampled_from(["queries", "docs", "qrels"]), st.integers(0, 5), st.sampled_from(ERRORS))
+def test_a_malformed_file_is_one_message(what: str, whole: int, error: Exception) -> None:
+    package = SimpleNamespace(load=lambda name: Failing(what, whole, error))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(sys.modules, "ir_datasets", package)
+        with pytest.raises(InputError, match=rf"ir_datasets x/bad: {what} .*cannot be read \(.*fetched again"):
+            IrDatasetsCollection(dataset="x/bad", language="sw").load("test")
+
+
+def test_a_data_set_that_cannot_be_made_is_one_message(monkeypatch: pytest.MonkeyPatch) -> None:
+    def load(name: str) -> Any:
+        raise json.JSONDecodeError("Expecting value", "x", 0)
+
+    monkeypatch.setitem(sys.modules, "ir_datasets", SimpleNamespace(load=load))
+    with pytest.raises(InputError, match="ir_datasets x/bad: what there is cannot be read"):
+        IrDatasetsCollection(dataset="x/bad", language="sw").load("test")
+
+
+@pytest.mark.parametrize("grade", [10**7, 0.5, None])
+def test_a_grade_that_is_none_is_refused(monkeypatch: pytest.MonkeyPatch, grade: Any) -> None:
+    named = Named(1, 9)
+    judged = SimpleNamespace(query_id="1", doc_id="1", relevance=grade)
+    monkeypatch.setattr(named, "qrels_iter", lambda: iter([judged]))
+    monkeypatch.setitem(sys.modules, "ir_datasets", SimpleNamespace(load=lambda name: named))
+    with pytest.raises(InputError, match=r"ir_datasets x qrels:1: the grade must be a whole number"):
+        IrDatasetsCollection(dataset="x", language="sw").load("test")
 
 
 def test_shared_queries_are_refused() -> None:
@@ -119,3 +193,27 @@ def test_beir_qrels_are_read_as_the_package_reads_them(tmp_path: Path, real_pack
     collection = BeirCollection(root=str(tmp_path), language="sw").load("test")
     ours = {(t, d): grade for t, grades in collection.qrels.grades.items() for d, grade in grades.items()}
     assert ours == theirs
+
+
+@pytest.mark.parametrize(
+    ("files", "message"),
+    [
+        ({"qrels": b"1 0 a high\n"}, r"local-bad: qrels cannot be read \(invalid literal"),
+        ({"queries": b"1\tone\n2\tcaf\xe9\n"}, "local-bad: queries .*cannot be read .*codec"),
+        ({"qrels": b"1 0 a 99999999999999999999\n"}, "qrels:1: the grade must be a whole number of at most six"),
+        ({"docs": b"a b\tdoc\n"}, "docs:1: document id 'a b' holds white space"),
+    ],
+)
+def test_malformed_files_of_the_package_are_one_message(
+    tmp_path: Path, real_package: Any, files: dict[str, bytes], message: str
+) -> None:
+    content = {"queries": b"1\tone\n", "docs": b"a\tdoc a\n", "qrels": b"1 0 a 1\n", **files}
+    for name, written in content.items():
+        (tmp_path / name).write_bytes(written)
+    places = {"docs_tsv": "docs", "queries_tsv": "queries", "qrels_trec": "qrels"}
+    made = real_package.create_dataset(**{option: str(tmp_path / name) for option, name in places.items()})
+    load = SimpleNamespace(load=lambda name: made)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(sys.modules, "ir_datasets", load)
+        with pytest.raises(InputError, match=message):
+            IrDatasetsCollection(dataset="local-bad", language="sw", eval_fraction=0.0).load("test")

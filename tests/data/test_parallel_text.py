@@ -66,6 +66,40 @@ def test_unbalanced_sides_are_refused_with_both_counts(moses: Path) -> None:
         read(ParallelText(root=str(moses)))
 
 
+def test_an_empty_side_is_refused_with_both_counts(moses: Path) -> None:
+    (moses / "Web.en-sw.sw").write_bytes(b"")
+    with pytest.raises(InputError, match=r"Web.en-sw.en:1: .*en has 3 lines, .*sw has 0 lines; they must be equal"):
+        read(ParallelText(root=str(moses)))
+    (moses / "Web.en-sw.en").write_bytes(b"")
+    with pytest.raises(InputError, match=r"Web.en-sw.en: the file is empty, and so are"):
+        read(ParallelText(root=str(moses)))
+
+
+def test_what_is_said_about_a_corpus_is_no_bitext(moses: Path) -> None:
+    for name in ("README.txt", "LICENSE.txt", "deep/license-en.txt", "Readme.TXT.txt"):
+        write(moses / name, ["This corpus is free.", "See the source."])
+    dataset = ParallelText(root=str(moses))
+    assert dataset.languages() == ("de", "sw")
+    assert read(dataset) == (PAIRS, {})
+    with zipfile.ZipFile(moses / "opus.zip", "w") as archive:
+        for name, lines in (("C.en-sw.en", EN), ("C.en-sw.sw", SW), ("LICENSE.txt", ["see"]), ("README.txt", ["x"])):
+            archive.writestr(name, "\n".join(lines))
+    assert read(ParallelText(path=str(moses / "opus.zip"))) == (PAIRS, {})
+    assert read(tsv(moses, f"{EN[0]}\t{SW[0]}", name="licences.txt", language="sw")) == (PAIRS[:1], {})
+
+
+@pytest.mark.parametrize("code", ["es_419", "zh_CN", "zh-Hant-TW", "pt_br", "sr_Latn"])
+def test_regions_and_scripts_are_part_of_a_language(tmp_path: Path, code: str) -> None:
+    for pair in (f"en-{code}", f"{code}-en"):
+        write(tmp_path / pair / f"OpenSubtitles.{pair}.en", EN)
+        write(tmp_path / pair / f"OpenSubtitles.{pair}.{code}", SW)
+        dataset = ParallelText(root=str(tmp_path / pair))
+        assert dataset.languages() == (code,)
+        assert read(dataset, code) == (PAIRS, {})
+    write(tmp_path / "x.jsonl", [json.dumps({"en": EN[0], code: SW[0]})])
+    assert ParallelText(path=str(tmp_path / "x.jsonl")).languages() == (code,)
+
+
 def test_half_a_pair_is_refused(moses: Path) -> None:
     (moses / "Web.en-sw.sw").unlink()
     with pytest.raises(InputError, match=r"no Web.en-sw.sw beside it; a pair needs sw and en"):
@@ -156,6 +190,12 @@ def test_flat_records(tmp_path: Path) -> None:
     dataset = ParallelText(path=str(tmp_path / "x.jsonl"))
     assert read(dataset)[0] == PAIRS[:2]
     assert ids(dataset, "sw")[0] == "5"
+    about = {"url": "https://x", "src": "web", "doc": "7", "num": 1.5, "ok": True, "tags": ["a"], "de": None}
+    write(tmp_path / "x.jsonl", [json.dumps({"en": EN[0], "sw": SW[0], **about})])
+    assert dataset.languages() == ("de", "sw")
+    assert read(dataset)[0] == PAIRS[:1]
+    assert read(dataset, "de")[1] == {"empty": 1}
+    assert ParallelText(path=str(tmp_path / "x.jsonl"), language="src").languages() == ("src",)
     write(tmp_path / "x.jsonl", ['{"fr": "bonjour"}'])
     with pytest.raises(InputError, match=r"x.jsonl:1: expected pivot and foreign, or 'en' and another language"):
         read(dataset)

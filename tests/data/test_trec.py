@@ -66,6 +66,19 @@ def test_own_eval_topics_and_qrels(folder: Path) -> None:
         dataset.load("eval")
 
 
+def test_documents_may_say_their_own_language(folder: Path) -> None:
+    own = [{"language": "sw"}, {}, {"language": None}, {"language": "zh-TW"}]
+    records = [{"id": f"d{i}", "text": f"text {i}", **own[i % 4]} for i in range(50)]
+    (folder / "documents.jsonl").write_text("".join(json.dumps(record) + "\n" for record in records))
+    mixed = trec(folder, documents="documents.jsonl").load("test").documents
+    assert [document.language for document in mixed[:4]] == ["sw", "en", "en", "zh-TW"]
+    for value in ("kiswahili sanifu", ["sw"], 7):
+        records[2]["language"] = value
+        (folder / "documents.jsonl").write_text("".join(json.dumps(record) + "\n" for record in records))
+        with pytest.raises(InputError, match=r"documents.jsonl:3: language must be a code"):
+            trec(folder, documents="documents.jsonl").load("test")
+
+
 def test_documents_in_several_files_and_layouts(folder: Path) -> None:
     (folder / "documents.tsv").unlink()
     (folder / "docs").mkdir()
@@ -83,12 +96,24 @@ def test_documents_in_several_files_and_layouts(folder: Path) -> None:
     [
         ("qrels.txt", "001 0 d99 1", r"qrels.txt:401: document 'd99' is judged but is not among the 50 documents"),
         ("qrels.txt", "001 0 d1", r"qrels.txt:401: got 3 columns, expected 4"),
-        ("qrels.txt", "001 0 d1 high", r"qrels.txt:401: the grade must be a whole number, got 'high'"),
+        ("qrels.txt", "001 0 d1 high", r"qrels.txt:401: the grade must be a whole number of .*, got 'high'"),
+        (
+            "qrels.txt",
+            "001 0 d1 1_0",
+            r"qrels.txt:401: the grade must be a whole number of at most six digits, got '1_0'",
+        ),
+        ("qrels.txt", "001 0 d1 1234567", r"qrels.txt:401: the grade .* of at most six digits, got '1234567'"),
+        ("qrels.txt", "001 0 d1 +1", r"qrels.txt:401: the grade must be a whole number"),
+        ("qrels.txt", "001 0 d1 \u0661", r"qrels.txt:401: the grade must be a whole number"),
         ("qrels.txt", "001 0 d1 2", r"qrels.txt:401: topic '001', document 'd1': grade 2 here, 1 before"),
         ("topics.tsv", "001\tagain", r"topics.tsv:201: topic id '001' occurs a second time"),
         ("topics.tsv", "999\t ", r"topics.tsv:201: topic '999' has no text; .*empty_text: drop"),
         ("topics.tsv", "999", r"topics.tsv:201: got 1 columns, expected 2 \(id, text\)"),
         ("documents.tsv", "d1\tagain", r"documents.tsv:51: document id 'd1' occurs a second time"),
+        ("documents.tsv", "d 99\ttext", r"documents.tsv:51: document id 'd 99' holds white space, which a TREC run"),
+        ("documents.tsv", "\ttext", r"documents.tsv:51: document id '' is empty, which a TREC run"),
+        ("topics.tsv", "9\u00a09\ttext", r"topics.tsv:201: topic id .* holds white space"),
+        ("topics.tsv", " \ttext", r"topics.tsv:201: topic id '' is empty"),
         ("documents.tsv", "d99\t", r"documents.tsv:51: document 'd99' has no text"),
         ("documents.tsv", "d99\ta\tb\tc", r"documents.tsv:51: got 4 columns"),
     ],
@@ -125,6 +150,8 @@ def test_topics_without_a_relevant_document_are_dropped(folder: Path) -> None:
 def test_missing_files_and_wrong_fields(folder: Path) -> None:
     with pytest.raises(InputError, match=r"nowhere.tsv: no such file"):
         trec(folder, topics="nowhere.tsv").load("test")
+    with pytest.raises(InputError, match="no topic of split eval"):
+        trec(folder, eval_fraction=0.0).load("eval")
     for options in ({"eval_fraction": 1.5}, {"eval_qrels": "x"}, {"relevance_level": 0}):
         with pytest.raises(InputError, match=next(iter(options))):
             trec(folder, **options)

@@ -80,6 +80,33 @@ def test_tasks(tmp_path: Path) -> None:
     assert collection.intents("test")["0001"] == "IN:GET_WEATHER"
 
 
+def test_a_translation_has_grade_3_however_it_is_annotated(tmp_path: Path) -> None:
+    write_mtop(tmp_path, {"en": 12, "hi": 12})
+    path = tmp_path / "en" / "test.txt"
+    lines = path.read_text().splitlines()
+    lines[1] = mtop_line(1, "en", "en test says 1")  # no slot, where the topic has one
+    lines[2] = mtop_line(2, "en", "en test says 2").replace(INTENTS[2], INTENTS[0])
+    path.write_text("\n".join(lines) + "\n")
+    grades = MtopCollection(root=str(tmp_path), language="hi", task="graded").load("test").qrels.grades
+    assert grades["0001"] == {"0001": 3, "0004": 1, "0007": 2, "0010": 1}
+    assert grades["0002"] == {"0002": 3, "0005": 1, "0008": 2, "0011": 1}
+    assert all(judged[topic_id] == 3 for topic_id, judged in grades.items())
+    frames = MtopCollection(root=str(tmp_path), language="hi", task="frame").load("test").qrels.grades
+    assert frames["0001"] == {"0007": 1}
+
+
+@pytest.mark.parametrize("identity", ["a b", ""])
+def test_an_id_that_no_run_can_hold_is_refused(tmp_path: Path, identity: str) -> None:
+    write_mtop(tmp_path, {"en": 9, "hi": 9})
+    for language in ("en", "hi"):
+        with open(tmp_path / language / "test.txt", "a") as stream:
+            stream.write(mtop_line(10, language, f"{language} one more").replace("0010", identity, 1) + "\n")
+    with pytest.raises(
+        InputError, match=rf": hi, partition test: utterance id '{identity}' .*which a TREC run cannot hold"
+    ):
+        MtopCollection(root=str(tmp_path), language="hi").load("test")
+
+
 def test_pools_and_the_parallel_utterance(tmp_path: Path) -> None:
     write_mtop(tmp_path, {"en": 60, "hi": 40})
     options = {"root": str(tmp_path), "language": "hi"}
@@ -152,6 +179,13 @@ def test_bad_mtop_lines(tmp_path: Path, line: str, message: str) -> None:
         MtopCollection(root=str(tmp_path), language="xx").load("test")
     with pytest.raises(InputError, match="no MTOP here"):
         MtopBitext(root=str(tmp_path / "en")).languages()
+
+
+def test_every_translation_of_the_collected_mtop_has_grade_3(collected: Path) -> None:
+    root = str(collected / "mtop_parallel")
+    dataset = MtopCollection(root=root, language="th", task="graded", test_partition="eval")
+    grades = dataset.load("test").qrels.grades
+    assert {judged[topic_id] for topic_id, judged in grades.items() if topic_id in judged} == {3}
 
 
 def test_collected_mtop_is_read_whole(collected: Path) -> None:

@@ -46,6 +46,80 @@ def test_counts_are_those_of_the_files(data: Path, make: Make, tmp_path: Path) -
     assert data_counts(make(), text) == counts
 
 
+THAI = "ตั้งปลุกตอนเช้า"
+"""A word that no piece of the tiny study spells: a mark of the word's begin and one piece for all the unknown rest."""
+
+
+def test_text_that_the_pieces_cannot_spell_is_counted_as_unknown(data: Path, make: Make, tmp_path: Path) -> None:
+    (data / "sw" / "topics.tsv").write_text("".join(f"q{i}\t{THAI}\n" for i in range(NUM_TOPICS)), encoding="utf-8")
+    documents = "".join(f"d{i}\t{(THAI, 'river stone')[i % 2]}\n" for i in range(2 * NUM_TOPICS))
+    (data / "so" / "documents.tsv").write_text(documents, encoding="utf-8")
+    text = prepare_text(make(), tmp_path, lambda stage: None)
+    tokenizer = text.init.tokenizer.open().backend
+
+    def share(texts: list[str]) -> float:
+        pieces = [piece for line in texts for piece in tokenizer.encode(line, add_special_tokens=False).ids]
+        return pieces.count(tokenizer.token_to_id("<unk>")) / len(pieces)
+
+    counts = data_counts(make(), text)
+    for row in counts.bitext:
+        lines = (data / "bitext" / f"{row.language}.tsv").read_text().splitlines()
+        assert row.pieces.unknown == pytest.approx(share([line.split("\t")[1] for line in lines]))
+    scored = {(row.target, row.split): row for row in counts.collections}
+    assert scored["sw", "test"].pieces.unknown == share([THAI]) > 0
+    assert scored["sw", "test"].document_pieces.unknown == 0
+    assert scored["so", "test"].pieces.unknown == 0
+    assert scored["so", "test"].document_pieces.unknown == pytest.approx(share([THAI, "river stone"]))
+
+
+def test_the_pieces_of_documents_are_counted(data: Path, make: Make, tmp_path: Path) -> None:
+    texts = ["river", "river stone", "river stone river stone"] * 8
+    lines = (f"d{i}\t{text}\n" for i, text in enumerate(texts))
+    (data / "sw" / "documents.tsv").write_text("".join(lines))
+    text = prepare_text(make(), tmp_path, lambda stage: None)
+    tokenizer = text.init.tokenizer.open().backend
+    lengths = [len(tokenizer.encode(line, add_special_tokens=False).ids) for line in texts]
+    row = next(row for row in data_counts(make(), text).collections if row.target == "sw")
+    assert row.document_pieces.tokens == sum(lengths)
+    assert row.document_pieces.mean_length == pytest.approx(sum(lengths) / len(texts))
+    shorter = [place for place, length in enumerate(lengths) if length < max(lengths)]
+    words = sum(len(texts[place].split()) for place in shorter)
+    assert row.document_pieces.fertility == pytest.approx(sum(lengths[place] for place in shorter) / words)
+
+
+def test_what_the_teacher_is_trained_on_and_what_was_dropped_are_counted(
+    data: Path, make: Make, tmp_path: Path
+) -> None:
+    for path, line in (
+        (data / "bitext" / "de.tsv", (data / "bitext" / "de.tsv").read_text().splitlines()[0]),
+        (data / "relevance" / "triples.train.small.tsv", "a query\t \tanother"),
+        (data / "sw" / "topics.tsv", "q99\tnobody judged it"),
+    ):
+        with open(path, "a") as stream:
+            stream.write(line + "\n")
+    settings = {"data.relevance": {"en": {"kind": "msmarco", "root": str(data / "relevance"), "licence": "CC BY 4.0"}}}
+    text = prepare_text(make(settings), tmp_path, lambda stage: None)
+    counts = data_counts(make(settings), text)
+    (row,) = counts.relevance
+    assert (row.dataset, row.pairs, row.licence) == ("en", NUM_PAIRS, "CC BY 4.0")
+    assert row.dropped == text.report["relevance"]["dropped"]
+    assert sum(row.dropped.values()) == 1
+    assert text.licences["relevance en"] == "CC BY 4.0"
+    assert sum(next(row for row in counts.bitext if row.language == "de").dropped.values()) == 1
+    dropped = [row.dropped for row in counts.collections if row.target == "sw"]
+    assert sum(part.get("topics without a relevant document", 0) for part in dropped) == 1
+
+
+def test_a_licence_is_the_one_that_the_spec_says_now(make: Make, tmp_path: Path) -> None:
+    for licence in ("not stated", "CC BY 9.9"):
+        settings = {"data.collections.sw.licence": licence, "data.bitext.made.licence": licence}
+        text = prepare_text(make(settings), tmp_path, lambda stage: None)
+        counts = data_counts(make(settings), text)
+        assert {row.licence for row in counts.bitext} == {licence}
+        assert {row.licence for row in counts.collections if row.target == "sw"} == {licence}
+        assert (text.licences["bitext made"], text.licences["collection sw"]) == (licence, licence)
+
+
 def test_a_repeated_pair_is_a_duplicate_however_it_is_spelt(data: Path, make: Make, tmp_path: Path) -> None:
     path = data / "bitext" / "de.tsv"
     lines = path.read_text(encoding="utf-8").splitlines()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal
 
@@ -18,7 +18,7 @@ from optical_ray.data.digests import fingerprint
 from optical_ray.data.input_files import InputFile, find_files
 from optical_ray.data.interface import CollectionDataset, Counts, RelevanceDataset
 from optical_ray.data.text_files import read_columns, read_objects, text_of
-from optical_ray.data.trec_files import parse_grade, titled
+from optical_ray.data.trec_files import language_of, parse_grade, titled
 from optical_ray.types import Collection, Document, InputError, RelevancePair, Topic
 
 HEADER = ["query-id", "corpus-id", "score"]
@@ -28,6 +28,7 @@ HEADER = ["query-id", "corpus-id", "score"]
 class BeirCollection(CollectionDataset):
     """Queries in ``language``, corpus in ``document_language``; ``root`` is a folder or a zip of one.
 
+    A document of the corpus that has a ``language`` (or ``metadata.lang``) is in that one: the pool may be mixed.
     ``eval_qrels`` and ``test_qrels`` name files of ``qrels/`` without ``.tsv``; where both name the same, its queries
     are divided by a hash of the id, ``eval_fraction`` of them to eval. ``metadata`` keeps only queries that have these
     values in their ``metadata``, e.g. ``{lang: hau}``; ``query_text`` reads another field, e.g. ``metadata.english``.
@@ -147,20 +148,18 @@ class BeirRelevance(RelevanceDataset):
             for judgement in _read_qrels(_member(files, f"qrels/{self.qrels}.tsv", self.root))
             if judgement.grade >= self.relevance_level
         ]
-        judged = {judgement.doc_id for judgement in judgements}
         corpus = _read_corpus(_member(files, "corpus.jsonl", self.root), "")
-        documents = {document.doc_id: document.text for _, document in corpus if document.doc_id in judged}
-        queries = _member(files, "queries.jsonl", self.root)
-        texts = {
-            text_of(record.get("_id"), f"{queries.name}:{number}", "_id"): record.get("text")
-            for number, record in read_objects(queries)
-        }
+        documents = _texts(
+            ((where, d.doc_id, d.text) for where, d in corpus), {j.doc_id for j in judgements}, "document"
+        )
+        queries = _read_queries(_member(files, "queries.jsonl", self.root))
+        texts = _texts(queries, {j.topic_id for j in judgements}, "query")
         for judgement in judgements:
             if judgement.doc_id not in documents or judgement.topic_id not in texts:
                 raise InputError(f"{judgement.where}: names a query or document that is not in {self.root}")
-            query = text_of(texts[judgement.topic_id], judgement.where, "the query's text").strip()
-            if query and documents[judgement.doc_id]:
-                yield RelevancePair(query, documents[judgement.doc_id])
+            query, document = texts[judgement.topic_id], documents[judgement.doc_id]
+            if query and document:
+                yield RelevancePair(query, document)
             else:
                 counts.drop("pairs without text on a side")
 
@@ -201,7 +200,26 @@ def _read_qrels(file: InputFile) -> Iterator[Judgement]:
 def _read_corpus(file: InputFile, language: str) -> Iterator[tuple[str, Document]]:
     for number, record in read_objects(file):
         where = f"{file.name}:{number}"
-        yield where, Document(text_of(record.get("_id"), where, "_id"), titled(record, where, ("text",)), language)
+        own = record.get("language") or _field(record, "metadata.lang")
+        identity, text = text_of(record.get("_id"), where, "_id"), titled(record, where, ("text",))
+        yield where, Document(identity, text, language_of(own, language, where))
+
+
+def _read_queries(file: InputFile) -> Iterator[tuple[str, str, Any]]:
+    for number, record in read_objects(file):
+        where = f"{file.name}:{number}"
+        yield where, text_of(record.get("_id"), where, "_id"), record.get("text")
+
+
+def _texts(units: Iterable[tuple[str, str, Any]], wanted: set[str], noun: str) -> dict[str, str]:
+    """Of ``(file:line, id, text)`` the texts of the ``wanted``; raises ``InputError`` where one occurs twice."""
+    texts: dict[str, str] = {}
+    for where, identity, text in units:
+        if identity in texts:
+            raise InputError(f"{where}: {noun} id {identity!r} occurs a second time; ids must be unique")
+        if identity in wanted:
+            texts[identity] = text_of(text, where, f"the {noun}'s text").strip()
+    return texts
 
 
 def _field(record: dict[str, Any], path: str) -> Any:

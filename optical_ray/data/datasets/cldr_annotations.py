@@ -125,7 +125,7 @@ class CldrCollection(CollectionDataset):
             topics=topics,
             documents=[Document(code_points(row["emoji"]), row[f"{PIVOT}_name"], PIVOT) for row in rows],
             qrels=Qrels(grades, relevance_level=SAME_EMOJI),
-            licence=LICENCE,
+            licence=self.licence,
             dropped={"topics without keywords": len(rows) - len(topics)},
         )
 
@@ -140,6 +140,11 @@ class CldrCollection(CollectionDataset):
         """A digest of the bundled table and the language."""
         settings = {"kind": self.kind, "role": "collection", "language": self.language}
         return fingerprint(settings, [bundled_digest(self.kind)])
+
+    @property
+    def licence(self) -> str:
+        """Licence and origin, one line."""
+        return LICENCE
 
 
 @dataclass(frozen=True, kw_only=True)

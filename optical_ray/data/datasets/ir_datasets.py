@@ -10,9 +10,14 @@ from typing import Any, ClassVar, Literal
 
 from optical_ray.data.collection_assembly import EmptyText, Judgement, assemble, gather, require_split, split_by_id
 from optical_ray.data.digests import fingerprint
+from optical_ray.data.input_files import UNREADABLE
 from optical_ray.data.interface import CollectionDataset
 from optical_ray.data.topic_collection import limit_documents
+from optical_ray.data.trec_files import parse_grade
 from optical_ray.types import Collection, Document, InputError, Topic
+
+MALFORMED = (*UNREADABLE, LookupError, TypeError, AttributeError, AssertionError, SyntaxError)
+"""What the package's readers raise on a file that is not what they expect (broken XML is a SyntaxError)."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,7 +92,7 @@ class IrDatasetsCollection(CollectionDataset):
 
     def _judgements(self, name: str) -> Iterator[Judgement]:
         for where, judged in _items(name, "qrels"):
-            yield Judgement(judged.query_id, judged.doc_id, judged.relevance, where)
+            yield Judgement(judged.query_id, judged.doc_id, parse_grade(str(judged.relevance), where), where)
 
     def fingerprint(self) -> str:
         """A digest of all ids, texts and grades, and of every setting but the ids of the data sets and the licence."""
@@ -114,21 +119,23 @@ def _items(name: str, what: str) -> Iterator[tuple[str, Any]]:
         dataset = package.load(name)
     except KeyError as error:
         raise InputError(f"ir_datasets has no {name!r}; its ids are listed at https://ir-datasets.com") from error
-    except (OSError, RuntimeError) as error:
+    except MALFORMED as error:
         raise _unreadable(name, "what there is", error) from error
     if not getattr(dataset, f"has_{what}")():
         raise InputError(f"ir_datasets {name}: has no {what}; name one of its subsets that has")
+    number = 0
     try:
         for number, item in enumerate(getattr(dataset, f"{what}_iter")(), start=1):
             yield f"ir_datasets {name} {what}:{number}", item
-    except (OSError, RuntimeError) as error:
-        raise _unreadable(name, what, error) from error
+    except MALFORMED as error:
+        raise _unreadable(name, f"{what} after the first {number}" if number else what, error) from error
 
 
 def _unreadable(name: str, what: str, error: Exception) -> InputError:
+    said = str(error) or type(error).__name__
     return InputError(
-        f"ir_datasets {name}: {what} cannot be read ({error}); it downloads what is missing: see its page for licences "
-        "and files to fetch by hand"
+        f"ir_datasets {name}: {what} cannot be read ({said}); it downloads what is missing: see its page for licences "
+        "and files to fetch by hand; a file that was cut off or changed has to be fetched again"
     )
 
 

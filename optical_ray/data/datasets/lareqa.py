@@ -72,7 +72,7 @@ class LareqaCollection(CollectionDataset):
             documents,
             judgements,
             relevance_level=1,
-            licence=LICENCE,
+            licence=self.licence,
             dropped=dropped,
             absent_documents=empty,
         )
@@ -83,6 +83,11 @@ class LareqaCollection(CollectionDataset):
             return None
         questions, _ = _read(self._file(language), language)
         return {question.question_id: question.text for question in questions if question.text}
+
+    @property
+    def licence(self) -> str:
+        """Licence and origin, one line."""
+        return LICENCE
 
     def _file(self, language: str) -> InputFile:
         files = {file.base.removesuffix(SUFFIX): file for file in find_files(self.root) if file.base.endswith(SUFFIX)}

@@ -10,7 +10,8 @@ from optical_ray.data.topic_collection import TopicCollection
 
 @dataclass(frozen=True, kw_only=True)
 class TrecCollection(TopicCollection):
-    """Topics TSV ``id, text``; documents TSV ``id, [title,] text`` or JSONL; qrels ``topic 0 document grade``.
+    """Topics TSV ``id, text``; documents TSV ``id, [title,] text`` or JSONL (``id``, ``text`` and, where they
+    are there, ``title`` and ``language``); qrels ``topic 0 document grade``.
 
     Fields and splits: see ``TopicCollection``.
     """
