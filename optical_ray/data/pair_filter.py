@@ -8,6 +8,7 @@ from itertools import islice
 from typing import Any, ClassVar, Literal, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from optical_ray.data.interface import Counts
 from optical_ray.data.normalise import normalise
@@ -59,13 +60,15 @@ class PairFilter:
         return pairs if self.duplicates == "keep" else self._without_repeats(pairs, counts)
 
     def _by_themselves(self, pairs: Iterable[Pair], counts: Counts) -> Iterator[Pair]:
-        for pivot, foreign, pair_id, score in pairs:
-            pivot, foreign = pivot.strip(), foreign.strip()
-            reason = self._reason(pivot, foreign, score)
-            if reason is None:
-                yield Pair(pivot, foreign, pair_id, score)
-            else:
+        for pair in pairs:
+            pivot, foreign = pair.pivot.strip(), pair.foreign.strip()
+            reason = self._reason(pivot, foreign, pair.score)
+            if reason is not None:
                 counts.drop(reason)
+            elif pivot is pair.pivot and foreign is pair.foreign:
+                yield pair
+            else:
+                yield Pair(pivot, foreign, pair.pair_id, pair.score)
 
     def _reason(self, pivot: str, foreign: str, score: float | None) -> str | None:
         if not pivot or not foreign:
@@ -89,7 +92,7 @@ class PairFilter:
             keys = list(zip(*texts, strict=True)) if self.duplicates == "side" else [texts]
             hashes = [np.fromiter(map(hash, key), np.int64, len(block)) for key in keys]
             repeated = np.logical_or.reduce([seen.contains(h) for seen, h in zip(sides, hashes, strict=True)])
-            if not repeated.any() and all(len(np.unique(h)) == len(h) for h in hashes):
+            if not repeated.any() and all(map(_are_distinct, hashes)):
                 for seen, h in zip(sides, hashes, strict=True):
                     seen.add(h)
                 yield from block
@@ -104,3 +107,7 @@ class PairFilter:
                 yield pair
             for seen, new in zip(sides, fresh, strict=True):
                 seen.add(np.fromiter(new, np.int64, len(new)))
+
+
+def _are_distinct(hashes: NDArray[np.int64]) -> bool:
+    return bool((np.diff(np.sort(hashes)) != 0).all())
