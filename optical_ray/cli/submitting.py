@@ -59,16 +59,25 @@ def submit_study(spec: Path, storage: str, settings: Sequence[str], address: str
 
 
 def _client(address: str) -> Any:
+    from ray.exceptions import AuthenticationError
     from ray.job_submission import JobSubmissionClient
 
-    logging.getLogger("ray").setLevel(logging.ERROR)  # what it uploads, and how, is not ours to say
+    for name in ("dashboard_sdk", "job.sdk"):  # what is uploaded, and how, is not ours to say
+        logging.getLogger(f"ray.dashboard.modules.{name}").setLevel(logging.ERROR)
+    logging.getLogger("ray._private.runtime_env.packaging").setLevel(logging.ERROR)
     try:
-        return JobSubmissionClient(address)
+        client = JobSubmissionClient(address)
+        client.list_jobs()
+    except AuthenticationError as error:
+        raise InputError(
+            f"--address {address}: the cluster asks for a token: set RAY_AUTH_MODE=token, the token in ~/.ray/auth_token"
+        ) from error
     except (ConnectionError, RuntimeError, ValueError) as error:
         raise InputError(
             f"--address {address}: no Ray job server answers ({error}); it is the dashboard's address, as in "
             "http://127.0.0.1:8265 (`ray dashboard cluster.yaml` forwards it)"
         ) from error
+    return client
 
 
 async def _follow(client: Any, job: str, screen: Any) -> None:

@@ -16,18 +16,25 @@ HALF_CHARACTER = re.compile("[\ud800-\udfff]")  # JSON can spell half of a surro
 BYTE_ORDER_MARK = "\ufeff"
 
 
-def read_lines(file: InputFile) -> Iterator[tuple[int, str]]:
+def read_lines(file: InputFile, bad: BadLines | None = None) -> Iterator[tuple[int, str]]:
     """Yield ``(line number from 1, line)`` without its line end (LF or CRLF) and without a byte order mark.
 
-    Raises ``InputError`` (``file:line``) for an empty file, bytes that are not UTF-8, a NUL, and a compressed stream
-    that is broken or ends early.
+    Raises ``InputError`` (``file:line``) for an empty file, for bytes that are not UTF-8 and a NUL (unless ``bad`` may
+    skip the line), and for a compressed stream that is broken or ends early.
     """
     number = consumed = 0
     with file.open() as stream:
         try:
             for number, raw in enumerate(stream, start=1):
                 consumed += len(raw)
-                yield number, _decode(file, number, raw)
+                try:
+                    line = _decode(file, number, raw)
+                except InputError as error:
+                    if bad is None:
+                        raise
+                    bad.skip(error)
+                    continue
+                yield number, line
         except InputError:
             raise
         except UNREADABLE as error:
@@ -65,10 +72,10 @@ def read_columns(
 ) -> Iterator[tuple[int, list[str]]]:
     """Yield ``(line number, columns)`` of every line that is not blank.
 
-    ``expected`` maps each allowed number of columns to their names. Raises ``InputError`` for any other number, unless
-    ``bad`` may skip it.
+    ``expected`` maps each allowed number of columns to their names. Raises ``InputError`` for any other number and for
+    what ``read_lines`` refuses, unless ``bad`` may skip the line.
     """
-    for number, line in read_lines(file):
+    for number, line in read_lines(file, bad):
         if not line.strip():
             continue
         columns = line.split(separator)
@@ -82,9 +89,13 @@ def read_columns(
         yield number, columns
 
 
-def texts_by_id(file: InputFile, wanted: set[str]) -> dict[str, str]:
-    """The texts of the ``wanted`` ids in a table of ``id, text``; those that it lacks are not there."""
-    return {identity: text.strip() for _, (identity, text) in read_columns(file, {2: "id, text"}) if identity in wanted}
+def texts_by_id(file: InputFile, wanted: set[str], bad: BadLines | None = None) -> dict[str, str]:
+    """The texts of the ``wanted`` ids in a table of ``id, text``; those that it lacks are not there.
+
+    Raises ``InputError`` for a line that is no such row, unless ``bad`` may skip it.
+    """
+    rows = read_columns(file, {2: "id, text"}, bad=bad)
+    return {identity: text.strip() for _, (identity, text) in rows if identity in wanted}
 
 
 def read_objects(file: InputFile) -> Iterator[tuple[int, dict[str, Any]]]:

@@ -9,14 +9,15 @@ from pathlib import Path
 from typing import Any
 
 import tokenizers
-import torch
 from safetensors.torch import load_model, save_model
 from torch import nn
 
+from optical_ray.encoders.backbones import new_backbone
 from optical_ray.encoders.conventions import Conventions
 from optical_ray.encoders.token_encoder import TokenEncoder
 from optical_ray.encoders.tokenizer import MARKERS, PieceTokenizer, Role, from_backend
-from optical_ray.storage import read_json, write_json
+from optical_ray.encoders.weight_files import read_settings
+from optical_ray.storage import write_json
 from optical_ray.types import InputError
 
 META = "encoder.json"
@@ -42,7 +43,7 @@ class Checkpoint:
         if not (folder / META).is_file():
             found = ", ".join(sorted(path.name for path in folder.iterdir())) if folder.is_dir() else "no folder"
             raise InputError(f"{folder}: no {META} here (found: {found}); give a trial's student folder")
-        value = read_json(folder / META)
+        value = read_settings(folder / META)
         conventions = Conventions(**value.get("conventions", {}))
         return cls(folder, value["query_length"], value["document_length"], value["markers"], value["dim"], conventions)
 
@@ -53,11 +54,10 @@ class Checkpoint:
 
     def load(self) -> TokenEncoder:
         """The weights of the folder, on the CPU, in evaluation mode."""
-        from transformers import AutoConfig, AutoModel  # seconds to import
+        from transformers import AutoConfig  # seconds to import
 
         config = AutoConfig.from_pretrained(self.folder)
-        # in full precision, whatever the type of the file that it came from
-        backbone = AutoModel.from_config(config, add_pooling_layer=False, dtype=torch.float32)
+        backbone = new_backbone(config)
         projection = None if self.dim is None else nn.Linear(config.hidden_size, self.dim, bias=False)
         encoder = TokenEncoder.of(backbone, projection, self.tokenizer(), self.conventions)
         load_model(encoder, str(self.folder / "model.safetensors"))

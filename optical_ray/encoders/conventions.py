@@ -11,6 +11,7 @@ import tokenizers
 Support = Literal["pieces", "all"]
 
 WORD_START = "▁"
+BYTE_SPACE = "Ġ"
 
 
 @dataclass(frozen=True)
@@ -36,13 +37,13 @@ class Conventions:
 def punctuation(backend: tokenizers.Tokenizer) -> frozenset[int]:
     """Ids of the pieces that are one ASCII punctuation sign, whether or not a word begins with them.
 
-    A SentencePiece vocabulary writes ``▁,`` for a sign behind a space: the leading ``▁`` is stripped first, without
-    which half of the signs would be missed.
+    A SentencePiece vocabulary writes ``▁,`` for a sign behind a space, one of bytes ``Ġ,``: that is stripped first,
+    without which half of the signs would be missed.
     """
     signs = set(string.punctuation)
     added = {piece.content for piece in backend.get_added_tokens_decoder().values()}
     return frozenset(
         index
         for piece, index in backend.get_vocab(with_added_tokens=True).items()
-        if piece.removeprefix(WORD_START) in signs and piece not in added
+        if piece.removeprefix(WORD_START).removeprefix(BYTE_SPACE) in signs and piece not in added
     )

@@ -12,20 +12,24 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-import torch
 from jaxtyping import Float
-from safetensors import SafetensorError, safe_open
+from safetensors import safe_open
 from torch import Tensor
 
 from optical_ray.encoders.tokenizer import MARKERS, Role
-from optical_ray.storage import read_json
+from optical_ray.encoders.weight_files import (
+    WEIGHTS,
+    read_modules,
+    read_settings,
+    refuse_pickles,
+    shapes_in,
+    shapes_of,
+)
 from optical_ray.types import InputError
 
-WEIGHTS = "*.safetensors"
 PARTS = ("config.json", "tokenizer.json", WEIGHTS)
 EXTRAS = ("encoder.json", "modules.json", "config_sentence_transformers.json", "artifact.metadata")
 DENSE = ("*_Dense/config.json", "*_Dense/*.safetensors")
-PICKLES = ("*.bin", "*.pt", "*.pth", "*.ckpt", "*.dnn", "*.pkl")
 KNOWN = (
     "a student of this program (encoder.json), a PyLate folder (modules.json with a Dense module), a Stanford ColBERT "
     "or PLAID-X folder (config.json, model.safetensors with linear.weight, artifact.metadata), a Hugging Face encoder "
@@ -33,7 +37,14 @@ KNOWN = (
 )
 LINEAR = "linear.weight"
 IDENTITY = "torch.nn.modules.linear.Identity"
-TABLE = "word_embeddings.weight"
+TABLES = ("embeddings.word_embeddings.weight", "embeddings.tok_embeddings.weight")
+"""The embedding table, of BERT's kind and of ModernBERT's."""
+POSITIONS = "embeddings.position_embeddings.weight"
+AFTER_PADDING = ("roberta", "xlm-roberta", "xlm-roberta-xl", "camembert", "mpnet")
+"""Model types whose positions begin behind the padding id."""
+
+FEWEST_PIECES = 0.9
+"""Of the rows of an embedding table: it is padded to round numbers at most, so fewer are another model's."""
 
 
 @dataclass(frozen=True)
@@ -51,6 +62,8 @@ class Layout:
     hidden: int
     rows: int
     prefix: str = ""
+    layers: int | None = None
+    longest: int | None = None
     projection: tuple[Path, ...] = ()
     projection_name: str = LINEAR
     dim: int | None = None
@@ -83,34 +96,16 @@ def recognise(folder: Path) -> Layout:
     Raises ``InputError`` where it is none of those understood, where weights are pickled, and where the model would
     need code of its own.
     """
-    found = sorted(path.name for path in folder.iterdir())
     missing = [part for part in PARTS if not any(folder.glob(part))]
     if missing:
-        pickled = sorted({path.name for pattern in PICKLES for path in folder.glob(pattern)})
-        if WEIGHTS in missing and pickled:
-            raise InputError(
-                f"checkpoint {str(folder)!r}: lacks {WEIGHTS} (found: {', '.join(pickled)}): pickled weights are "
-                "refused, since reading a pickle runs whatever code it holds; where you trust it, "
-                "model.save_pretrained(folder) writes model.safetensors: give that folder"
-            )
+        refuse_pickles(folder)
+        found = ", ".join(sorted(path.name for path in folder.iterdir())) or "nothing"
         raise InputError(
             f"checkpoint {str(folder)!r}: no layout that is understood: lacks {', '.join(missing)} "
-            f"(found: {', '.join(found) or 'nothing'}); understood are {KNOWN}"
+            f"(found: {found}); understood are {KNOWN}"
         )
-    config = _json(folder / "config.json")
-    names = _shapes(folder)
-    hidden = config.get("hidden_size")
-    tables = [name for name in names if name.endswith(TABLE)]
-    if config.get("auto_map") and not tables:
-        raise InputError(f"checkpoint {str(folder)!r}: needs Python code of its own (auto_map), which is never run")
-    if not isinstance(hidden, int) or not tables:
-        kind = config.get("model_type", "no model_type")
-        raise InputError(
-            f"checkpoint {str(folder)!r}: no encoder of BERT's or XLM-R's kind ({kind}; need hidden_size in "
-            f"config.json and a tensor *{TABLE}); understood are {KNOWN}"
-        )
-    prefix = tables[0].removesuffix(f"embeddings.{TABLE}")
-    plain = Layout("hugging face", folder, hidden, names[tables[0]][0], prefix)
+    names = shapes_in(folder)
+    plain = _plain(folder, read_settings(folder / "config.json"), names)
     if (folder / "encoder.json").is_file():
         return _own(plain, names)
     if LINEAR in names:
@@ -119,13 +114,51 @@ def recognise(folder: Path) -> Layout:
     return _pylate(plain, dense) if dense else plain
 
 
+def _plain(folder: Path, config: Mapping[str, Any], names: Mapping[str, tuple[int, ...]]) -> Layout:
+    """The encoder alone; its embedding table must have the shape that ``config`` says."""
+    hidden = config.get("hidden_size")
+    tables = [name for name in names if name.endswith(TABLES)]
+    where = f"checkpoint {str(folder)!r}"
+    if config.get("auto_map") and not tables:
+        raise InputError(f"{where}: needs Python code of its own (auto_map), which is never run")
+    if not isinstance(hidden, int) or not tables:
+        raise InputError(
+            f"{where}: no encoder of BERT's or XLM-R's kind ({config.get('model_type', 'no model_type')}; need "
+            f"hidden_size in config.json and a tensor *{TABLES[0]}); understood are {KNOWN}"
+        )
+    rows, columns = names[tables[0]]
+    width = "embedding_size" if config.get("embedding_size") else "hidden_size"
+    for name, said, found in (("vocab_size", config.get("vocab_size"), rows), (width, config[width], columns)):
+        if said not in (None, found):
+            raise InputError(
+                f"{where}: config.json says {name} {said}, but {tables[0]} has {rows} rows of {columns} numbers; "
+                "give the config.json of these very weights"
+            )
+    prefix = tables[0].partition("embeddings.")[0]
+    layers = config.get("num_hidden_layers")
+    return Layout(
+        "hugging face", folder, hidden, rows, prefix, longest=_longest(config, names.get(prefix + POSITIONS)),
+        layers=layers if isinstance(layers, int) else None,
+    )  # fmt: skip
+
+
+def _longest(config: Mapping[str, Any], positions: tuple[int, ...] | None) -> int | None:
+    """Pieces that there are positions for."""
+    if positions is None:
+        return None
+    padding = config.get("pad_token_id")
+    begin = (padding if isinstance(padding, int) else 1) + 1
+    return positions[0] - (begin if config.get("model_type") in AFTER_PADDING else 0)
+
+
 def _own(plain: Layout, names: Mapping[str, tuple[int, ...]]) -> Layout:
     folder = plain.folder
-    meta = _json(folder / "encoder.json")
-    weights = tuple(folder.glob(WEIGHTS)) if "projection.weight" in names else ()
+    meta = read_settings(folder / "encoder.json")
+    shape = names.get("projection.weight")
     markers = meta.get("markers")
     return replace(
-        plain, name="optical_ray", projection=weights, projection_name="projection.weight", dim=meta.get("dim"),
+        plain, name="optical_ray", projection=tuple(folder.glob(WEIGHTS)) if shape else (),
+        projection_name="projection.weight", dim=_projected(folder, shape, plain.hidden) if shape else None,
         digested=("encoder.json",),
         markers=markers if isinstance(markers, dict) else dict(MARKERS) if markers else {},
     )  # fmt: skip
@@ -134,38 +167,39 @@ def _own(plain: Layout, names: Mapping[str, tuple[int, ...]]) -> Layout:
 def _colbert(plain: Layout, names: Mapping[str, tuple[int, ...]]) -> Layout:
     folder = plain.folder
     path = folder / "artifact.metadata"
-    meta = _json(path) if path.is_file() else {}
-    weights = tuple(path for path in folder.glob(WEIGHTS) if LINEAR in _shapes_of(path))
+    meta = read_settings(path) if path.is_file() else {}
+    nested = meta.get("config")
+    meta = nested if isinstance(nested, dict) else meta
+    weights = tuple(path for path in folder.glob(WEIGHTS) if LINEAR in shapes_of(path))
     return replace(
-        plain, name="colbert", projection=weights, dim=names[LINEAR][0], digested=("artifact.metadata",),
+        plain, name="colbert", projection=weights, dim=_projected(folder, names[LINEAR], plain.hidden),
+        digested=("artifact.metadata",),
         markers={
             "query": meta.get("query_token_id") or "[unused0]", "document": meta.get("doc_token_id") or "[unused1]",
         },
     )  # fmt: skip
 
 
+def _projected(folder: Path, shape: tuple[int, ...], width: int, name: str = "the projection") -> int:
+    """Numbers that a projection of this shape gives; ``InputError`` where it does not read ``width``."""
+    if len(shape) != 2 or shape[1] != width:
+        raise InputError(
+            f"checkpoint {str(folder)!r}: {name} reads {shape[-1]} numbers, but gets {width}; is it of this very model?"
+        )
+    return shape[0]
+
+
 def _pylate(plain: Layout, dense: tuple[str, ...]) -> Layout:
     folder = plain.folder
     files, width = [], plain.hidden
     for name in dense:
-        config = _json(folder / name / "config.json")
-        weights = sorted((folder / name).glob(WEIGHTS))
-        if not weights:
-            raise InputError(f"checkpoint {str(folder)!r}: {name} holds no safetensors; pickled weights are refused")
-        activation = config.get("activation_function", IDENTITY)
-        if config.get("bias") or config.get("use_residual") or activation != IDENTITY:
-            raise InputError(
-                f"checkpoint {str(folder)!r}: {name} is more than a linear projection (bias {config.get('bias')}, "
-                f"residual {config.get('use_residual')}, activation {activation}); only plain projections are read"
-            )
-        shape = _shapes_of(weights[0])[LINEAR]
-        if shape[1] != width:
-            raise InputError(f"checkpoint {str(folder)!r}: {name} reads {shape[1]} numbers, but gets {width}")
-        files.append(weights[0])
-        width = shape[0]
+        weights, shape = _dense(folder, name)
+        width = _projected(folder, shape, width, name)
+        files.append(weights)
     path = folder / "config_sentence_transformers.json"
-    meta = _json(path) if path.is_file() else {}
-    prompts = meta.get("prompts") or {}
+    meta = read_settings(path) if path.is_file() else {}
+    prompts = meta.get("prompts")
+    prompts = prompts if isinstance(prompts, dict) else {}
     written: dict[Role, str] = {
         "query": meta.get("query_prefix", prompts.get("query")) or "",
         "document": meta.get("document_prefix", prompts.get("document")) or "",
@@ -179,56 +213,38 @@ def _pylate(plain: Layout, dense: tuple[str, ...]) -> Layout:
     )  # fmt: skip
 
 
+def _dense(folder: Path, name: str) -> tuple[Path, tuple[int, ...]]:
+    """Weight file of a Dense module that is a plain projection, and the projection's shape."""
+    where = f"checkpoint {str(folder)!r}"
+    if not (folder / name / "config.json").is_file():
+        raise InputError(f"{where}: modules.json names {name}, but there is no {name}/config.json; fetch it again")
+    config = read_settings(folder / name / "config.json")
+    refuse_pickles(folder / name)
+    weights = next((path for path in sorted((folder / name).glob(WEIGHTS)) if LINEAR in shapes_of(path)), None)
+    if weights is None:
+        raise InputError(f"{where}: {name} holds no {WEIGHTS} with {LINEAR}; fetch the folder again whole")
+    activation = config.get("activation_function", IDENTITY)
+    if config.get("bias") or config.get("use_residual") or activation != IDENTITY:
+        raise InputError(
+            f"{where}: {name} is more than a linear projection (bias {config.get('bias')}, "
+            f"residual {config.get('use_residual')}, activation {activation}); only plain projections are read"
+        )
+    return weights, shapes_of(weights)[LINEAR]
+
+
 def _dense_modules(folder: Path) -> tuple[str, ...]:
     """Folders of the Dense modules that ``modules.json`` names, in their order; none where one vector is pooled."""
     path = folder / "modules.json"
     if not path.is_file():
         return ()
-    modules = sorted(_json(path), key=lambda module: module["idx"])
-    kinds = {module["path"]: module["type"].rpartition(".")[2] for module in modules}
-    return () if "Pooling" in kinds.values() else tuple(path for path, kind in kinds.items() if kind == "Dense")
-
-
-def _shapes(folder: Path) -> dict[str, tuple[int, ...]]:
-    return {name: shape for path in sorted(folder.glob(WEIGHTS)) for name, shape in _shapes_of(path).items()}
-
-
-def _shapes_of(path: Path) -> dict[str, tuple[int, ...]]:
-    """Shapes of a file's tensors; only its header is read."""
-    try:
-        with safe_open(path, framework="pt") as stream:
-            return {name: tuple(stream.get_slice(name).get_shape()) for name in stream.keys()}  # noqa: SIM118
-    except (SafetensorError, OSError) as error:
-        raise InputError(f"{path}: not a readable safetensors file ({error})") from error
-
-
-def _json(path: Path) -> Any:
-    try:
-        return read_json(path)
-    except (OSError, ValueError) as error:
-        raise InputError(f"{path}: not readable JSON ({error})") from error
+    kinds = {place: name.rpartition(".")[2] for place, name in read_modules(path)}
+    return () if "Pooling" in kinds.values() else tuple(place for place, kind in kinds.items() if kind == "Dense")
 
 
 def check_rows(layout: Layout, pieces: int) -> None:
-    """Raise ``InputError`` where the tokenizer knows more pieces than the embedding table has rows."""
-    if pieces > layout.rows:
+    """Raise ``InputError`` where the tokenizer is another model's, by its pieces and the embedding table's rows."""
+    if not FEWEST_PIECES * layout.rows <= pieces <= layout.rows:
         raise InputError(
-            f"checkpoint {str(layout.folder)!r}: its tokenizer has {pieces} pieces, but its embedding table only "
+            f"checkpoint {str(layout.folder)!r}: its tokenizer has {pieces} pieces, but its embedding table "
             f"{layout.rows} rows; they do not belong together: give the tokenizer.json of these very weights"
         )
-
-
-def load_backbone(layout: Layout, config: Any) -> torch.nn.Module:
-    """The encoder of ``config`` in float32 with the folder's weights; raises ``InputError`` where some are missing."""
-    from transformers import AutoModel  # seconds to import
-
-    with torch.random.fork_rng(devices=[]):  # first weights are drawn and then overwritten: nobody should notice
-        model = AutoModel.from_config(config, add_pooling_layer=False, trust_remote_code=False, dtype=torch.float32)
-    backbone: torch.nn.Module = model.float()
-    missing, _ = backbone.load_state_dict(layout.backbone_weights(), strict=False)
-    if missing:
-        raise InputError(
-            f"checkpoint {str(layout.folder)!r}: {len(missing)} tensors are missing, e.g. {', '.join(missing[:3])}; "
-            "is the download whole, and config.json of the same model?"
-        )
-    return backbone

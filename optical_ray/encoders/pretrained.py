@@ -1,4 +1,4 @@
-"""Any Hugging Face encoder (XLM-R, mBERT, BERT-shaped), or a ColBERT made of one, as a late-interaction encoder."""
+"""Any Hugging Face encoder (XLM-R, BERT, ModernBERT), or a ColBERT made of one, as a late-interaction encoder."""
 
 from __future__ import annotations
 
@@ -12,9 +12,10 @@ import tokenizers
 import torch
 from torch import nn
 
+from optical_ray.encoders.backbones import load_backbone, set_dropout
 from optical_ray.encoders.conventions import Support
 from optical_ray.encoders.interface import EncoderConfig
-from optical_ray.encoders.layouts import DENSE, EXTRAS, PARTS, Layout, check_rows, load_backbone, recognise
+from optical_ray.encoders.layouts import DENSE, EXTRAS, PARTS, Layout, check_rows, recognise
 from optical_ray.encoders.token_encoder import TokenEncoder
 from optical_ray.encoders.tokenizer import PieceTokenizer, Role, from_backend
 from optical_ray.encoders.trimming import kept_rows, resized
@@ -68,9 +69,21 @@ class PretrainedEncoder(EncoderConfig):
 
     @cached_property
     def layout(self) -> Layout:
-        """What the checkpoint holds; a hub name is downloaded (or found in the hub's own cache) first."""
+        """What the checkpoint holds; a hub name is downloaded (or found in the hub's own cache) first.
+
+        Raises ``InputError`` where it cannot be read, has fewer layers than are asked for, or reads shorter texts.
+        """
         folder = Path(self.checkpoint).expanduser()
-        return recognise(folder if folder.is_dir() else self._download())
+        layout = recognise(folder if folder.is_dir() else self._download())
+        self._check_within("layers", layout.layers, "has {} layers")
+        for name in ("query_length", "document_length"):
+            self._check_within(name, layout.longest, "reads {} pieces at most, specials included")
+        return layout
+
+    def _check_within(self, name: str, most: int | None, can: str) -> None:
+        asked = getattr(self, name)
+        if asked is not None and most is not None and asked > most:
+            raise InputError(f"{name}: the checkpoint {can.format(most)}, got {asked}; set {name}: {most} or less")
 
     def _download(self) -> Path:
         from huggingface_hub import snapshot_download
@@ -86,8 +99,10 @@ class PretrainedEncoder(EncoderConfig):
 
     def width(self) -> int | None:
         """``dim``, or what the folder's files say; a hub name is not downloaded for it."""
-        if not Path(self.checkpoint).expanduser().is_dir():
-            return self.dim
+        return self.width_of_files() if Path(self.checkpoint).expanduser().is_dir() else self.dim
+
+    def width_of_files(self) -> int:
+        """Width of a token's vector; a hub name is downloaded first. Raises ``InputError`` where ``dim`` is another."""
         layout = self.layout
         if layout.dim is not None and self.dim not in (None, layout.dim):
             raise InputError(
@@ -110,7 +125,7 @@ class PretrainedEncoder(EncoderConfig):
         backend = self._backend()
         check_rows(self.layout, backend.get_vocab_size(with_added_tokens=True))
         written: dict[Role, str] = {}
-        for role, piece in self.layout.markers.items():
+        for role, piece in self.layout.markers.items() if self.markers else ():
             known = next((form for form in (piece, piece.strip()) if backend.token_to_id(form) is not None), None)
             if known is None:
                 raise InputError(f"checkpoint {self.checkpoint!r}: its marker {piece!r} is no piece of its tokenizer")
@@ -146,10 +161,8 @@ class PretrainedEncoder(EncoderConfig):
                 f"checkpoint {self.checkpoint!r}: transformers knows no such model ({str(error).splitlines()[0]}); "
                 "code that comes with a checkpoint is never run"
             ) from error
-        config.hidden_dropout_prob = config.attention_probs_dropout_prob = self.dropout
+        set_dropout(config, self.dropout)
         if self.layers is not None:
-            if self.layers > config.num_hidden_layers:
-                raise InputError(f"layers: the checkpoint has {config.num_hidden_layers}, got {self.layers}")
             config.num_hidden_layers = self.layers
         return config
 

@@ -79,7 +79,9 @@ def _scores(ledger: Ledger, record: TrialRecord) -> str:
 def _data(study: Mapping[str, Any]) -> str:
     lines = [f"- {name}: {licence}" for name, licence in study.get("licences", {}).items()]
     digests = _yaml(dict(study.get("digests", {})))
-    return "## Data\n\n" + "\n".join(lines) + f"\n\nDigests of what it was made of:\n\n```yaml\n{digests}```"
+    return (
+        "## Data\n\n" + "\n".join(lines) + f"\n\nDigests of what it was made of and scored on:\n\n```yaml\n{digests}```"
+    )
 
 
 def _yaml(value: Mapping[str, Any]) -> str:

@@ -59,7 +59,7 @@ class ColBERT(Format):
 
     def differences(self, student: Student) -> tuple[str, ...]:
         """Specials and masks always count, punctuation in documents never does."""
-        conventions, backend = student.encoder.conventions, student.tokenizer.backend
+        conventions = student.encoder.conventions
         found = []
         if conventions.support != "all":
             found.append("the vectors of sentence ends and markers count there, and do not here (support: pieces)")
@@ -67,8 +67,7 @@ class ColBERT(Format):
             found.append(
                 "queries are padded with mask pieces that count there, and are not here (query_expansion: false)"
             )
-        theirs = {backend.encode(sign, add_special_tokens=False).ids[0] for sign in string.punctuation}
-        ours = punctuation(backend) if conventions.skip_punctuation else frozenset()
+        theirs, ours = skipped_pieces(student)
         if theirs != ours:
             found.append(
                 f"{len(theirs)} pieces that begin a punctuation sign give no vector in documents there, "
@@ -86,6 +85,13 @@ class ColBERT(Format):
             'queries = model.queryFromText(["a query"])\n'
             'documents = model.docFromText(["a document"], keep_dims=False)\n'
         )
+
+
+def skipped_pieces(student: Student) -> tuple[frozenset[int], frozenset[int]]:
+    """Ids that give no vector in documents there (the first piece of every punctuation sign), and here."""
+    backend = student.tokenizer.backend
+    theirs = frozenset(backend.encode(sign, add_special_tokens=False).ids[0] for sign in string.punctuation)
+    return theirs, punctuation(backend) if student.encoder.conventions.skip_punctuation else frozenset()
 
 
 def _family(student: Student) -> tuple[str, str]:

@@ -13,7 +13,7 @@ from jaxtyping import Float
 from safetensors.torch import save_file
 from torch import Tensor
 
-from optical_ray.encoders.layouts import IDENTITY, TABLE
+from optical_ray.encoders.layouts import IDENTITY, TABLES
 from optical_ray.encoders.token_encoder import TokenEncoder
 from optical_ray.encoders.tokenizer import PieceTokenizer
 from optical_ray.export.interface import Student
@@ -30,8 +30,8 @@ def backbone_weights(student: Student, prefix: str = "") -> dict[str, Tensor]:
     """The encoder's tensors in float32; its embedding table has a row for every piece of the tokenizer and no more."""
     size = student.tokenizer.size
     tensors = student.encoder.backbone.state_dict()
-    cut = {name: value[:size] if name.endswith(TABLE) else value for name, value in tensors.items()}
-    rows = next(len(value) for name, value in cut.items() if name.endswith(TABLE))
+    cut = {name: value[:size] if name.endswith(TABLES) else value for name, value in tensors.items()}
+    rows = next(len(value) for name, value in cut.items() if name.endswith(TABLES))
     assert rows == size, f"{rows} embedding rows for {size} pieces"
     return {prefix + name: value.detach().float().contiguous() for name, value in cut.items()}
 

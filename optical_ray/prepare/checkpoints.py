@@ -1,4 +1,4 @@
-"""Checkpoints behind a URI: copied into the cache once, read from there as any folder."""
+"""Checkpoints behind a URI: copied into the cache once, read from there as any folder; and what only files tell."""
 
 from __future__ import annotations
 
@@ -7,9 +7,12 @@ from pathlib import Path
 from typing import Any
 
 from optical_ray.config.key import digest
+from optical_ray.config.trial import TrialConfig
 from optical_ray.data.input_files import copy_folder, is_uri, listing
 from optical_ray.encoders.interface import EncoderConfig
+from optical_ray.encoders.pretrained import PretrainedEncoder
 from optical_ray.prepare.cache import Cache
+from optical_ray.types import InputError
 
 
 def local(encoder: EncoderConfig, cache: Cache) -> EncoderConfig:
@@ -29,3 +32,29 @@ def local(encoder: EncoderConfig, cache: Cache) -> EncoderConfig:
     copied: Any = encoder
     found: EncoderConfig = replace(copied, checkpoint=str(cache.entry("checkpoint", digest([place, files]), build)))
     return found
+
+
+def local_encoders(trial: TrialConfig, cache: Cache) -> tuple[EncoderConfig, EncoderConfig]:
+    """The teacher and what the student starts as, their checkpoints on this machine.
+
+    Raises ``InputError`` where their vectors have different widths: of a URI or a hub name only its files tell.
+    """
+    teacher = local(trial.teacher, cache)
+    if trial.student.init == "teacher":
+        return teacher, teacher
+    init = local(trial.student.init, cache)
+    widths = _width("trial.teacher", teacher), _width("trial.student.init", init)
+    if widths[0] != widths[1]:
+        raise InputError(
+            f"trial.student.init.dim: the student's vectors have {widths[1]} numbers, the teacher's {widths[0]}; set "
+            f"student.init.dim: {widths[0]}, or teacher.dim: {widths[1]} where its checkpoint has no projection"
+        )
+    return teacher, init
+
+
+def _width(where: str, encoder: EncoderConfig) -> int | None:
+    """Width of the vectors, for which a hub name is downloaded."""
+    try:
+        return encoder.width_of_files() if isinstance(encoder, PretrainedEncoder) else encoder.width()
+    except InputError as error:
+        raise InputError(f"{where}.{error}") from error

@@ -16,7 +16,7 @@ from optical_ray.config.space import Subset, corners
 from optical_ray.config.trial import SUBSET_SIGN, TrialConfig
 from optical_ray.encoders.interface import EncoderConfig
 from optical_ray.prepare.cache import MANIFEST, Cache
-from optical_ray.prepare.checkpoints import local
+from optical_ray.prepare.checkpoints import local_encoders
 from optical_ray.prepare.first_stage import first_stage
 from optical_ray.prepare.leaks import LeakCheck, leak_report
 from optical_ray.prepare.models import EncoderJob, PieceTokenizerText
@@ -70,8 +70,7 @@ def prepare_text(experiment: Experiment, storage: Path, say: Say) -> Text:
     trial = experiment.trial
     say("reading data and vocabulary")
     same = trial.student.init == "teacher"
-    teacher_config = local(trial.teacher, cache)
-    init_config = teacher_config if trial.student.init == "teacher" else local(trial.student.init, cache)
+    teacher_config, init_config = local_encoders(trial, cache)
     languages = languages_of(experiment)
     teacher_tokenizer = tokenizer_of(teacher_config, experiment, cache, languages)
     pieces = Pieces(

@@ -8,9 +8,12 @@ from pathlib import Path
 
 import tokenizers
 
+from optical_ray.config.baselines import TeacherTopics
 from optical_ray.config.experiment import Experiment
 from optical_ray.config.key import digest
+from optical_ray.data.input_files import find_file
 from optical_ray.data.interface import BitextDataset, Counts
+from optical_ray.data.trec_files import read_topics
 from optical_ray.encoders.interface import EncoderConfig
 from optical_ray.encoders.pretrained import PretrainedEncoder
 from optical_ray.encoders.scratch import ScratchEncoder
@@ -29,8 +32,9 @@ def tokenizer_of(
 ) -> PieceTokenizer:
     """The encoder's own tokenizer, or one trained on the bitext that the trials name (never on evaluation text).
 
-    An encoder's own that is to be trimmed keeps the pieces of the bitext's ``languages``, of the teacher's pairs and
-    of the collections: every text of the study is cut as by the whole vocabulary, so trimming changes no number.
+    An encoder's own that is to be trimmed keeps the pieces of the bitext's ``languages``, of the teacher's pairs, of
+    the collections and of the topics that baselines read: every text of the study is cut as by the whole vocabulary,
+    so trimming changes no number.
     """
     own = encoder.tokenizer()
     if own is not None:
@@ -57,6 +61,7 @@ def _trimmed(own: PieceTokenizer, experiment: Experiment, cache: Cache, language
     relevance = [data.relevance[name] for name in (training.data if training else ())]
     collections = [data.collections[target] for target in sorted(data.collections)]
     negatives = training.negatives if training else 0
+    topics = _other_topics(experiment)
 
     def texts() -> Iterator[str]:
         for dataset in bitext:
@@ -71,6 +76,8 @@ def _trimmed(own: PieceTokenizer, experiment: Experiment, cache: Cache, language
             yield from (topic.text for topic in collection.topics)
             yield from (document.text for document in collection.documents)
 
+        yield from topics
+
     def build(folder: Path) -> dict[str, object]:
         used: set[int] = set()
         remaining = texts()
@@ -83,9 +90,28 @@ def _trimmed(own: PieceTokenizer, experiment: Experiment, cache: Cache, language
 
     made_of = [[part.fingerprint() for part in parts] for parts in (bitext, relevance, collections)]
     content = [own.digest, sorted(languages), made_of, *([negatives] if negatives else [])]
+    content += [digest(topics)] if topics else []
     folder = cache.entry("vocabulary", digest(content), build)
     backend = tokenizers.Tokenizer.from_file(str(folder / "tokenizer.json"))
     return from_backend(backend, markers=own.marker_pieces, expands=own.expands)
+
+
+def _other_topics(experiment: Experiment) -> list[str]:
+    """Topics in the documents' language that the teacher reads for baselines, sorted.
+
+    The collections' own English ones are there with any baselines, so that one can come later.
+    """
+    baselines = [TeacherTopics(), *(b for b in experiment.baselines.values() if isinstance(b, TeacherTopics))]
+    found: set[str] = set()
+    for baseline in baselines:
+        for target, dataset in experiment.data.collections.items():
+            if isinstance(baseline.topics, str):
+                for split in ("eval", "test"):
+                    found.update((dataset.topic_texts(split, baseline.language) or {}).values())
+            elif target in baseline.topics:
+                topics = read_topics(find_file(baseline.topics[target]), baseline.language)
+                found.update(topic.text for _, topic in topics)
+    return sorted(found)
 
 
 def _texts(datasets: list[BitextDataset]) -> Iterator[str]:

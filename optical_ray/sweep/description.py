@@ -10,6 +10,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from optical_ray.config.baselines import TeacherTopics
 from optical_ray.config.experiment import Experiment
 from optical_ray.config.key import canonical
 from optical_ray.config.trial import trims_vocabulary
@@ -42,6 +43,13 @@ def check_unchanged(experiment: Experiment, folder: Path) -> None:
                     "give the new study another name"
                 )
             continue
+        if where.startswith("baselines.") and trims_vocabulary(experiment.trial):
+            name = where.split(".")[1]
+            if any(_has_own_topics(spec["baselines"].get(name)) for spec in (old, new)):
+                raise InputError(
+                    f"baselines.{name}: trim_vocabulary is on: the vocabulary holds the topics that the study was "
+                    "begun with; change it back, or give the new study another name"
+                )
         if where.startswith("data.collections.") or not any(
             where == free or where.startswith(free + ".") for free in MAY_CHANGE
         ):
@@ -49,6 +57,12 @@ def check_unchanged(experiment: Experiment, folder: Path) -> None:
                 f"{where}: the study {experiment.name!r} was begun with {was!r}, the spec says {now!r}; "
                 "change it back, or give the new study another name"
             )
+
+
+def _has_own_topics(baseline: dict[str, Any] | None) -> bool:
+    """Whether the teacher reads topics for it that are not the collections' own English ones."""
+    own = TeacherTopics().model_dump(mode="json")
+    return baseline is not None and baseline["kind"] == own["kind"] and baseline != own
 
 
 def _differences(old: Any, new: Any, where: str = "") -> Iterator[tuple[str, Any, Any]]:
@@ -69,7 +83,7 @@ def describe(experiment: Experiment, folder: Path, text: Text) -> None:
         "created": created,
         "experiment": canonical(experiment),
         "targets": list(experiment.targets),
-        "digests": text.digests,
+        "digests": {**text.digests, **_data_digests(experiment, text)},
         "licences": text.licences,
         "data": text.report,
         "versions": {package: version(package) for package in PACKAGES},
@@ -78,6 +92,14 @@ def describe(experiment: Experiment, folder: Path, text: Text) -> None:
     if experiment.search.mode == "estimate":
         content["design"] = {"configurations": first_ones(experiment)}
     write_json(path, content)
+
+
+def _data_digests(experiment: Experiment, text: Text) -> dict[str, dict[str, str]]:
+    """Of the teacher's examples and of the collections; a trial's key holds that of the teacher and the bitext's."""
+    training = experiment.trial.teacher_training
+    relevance = {name: experiment.data.relevance[name].fingerprint() for name in (training.data if training else ())}
+    collections = {source.target: source.fingerprint for source in text.sources}
+    return {**({"relevance": relevance} if relevance else {}), "collections": collections}
 
 
 def _git_commit() -> str | None:

@@ -55,6 +55,7 @@ def test_no_more_negatives_than_are_asked_for(folder: Path) -> None:
     [
         ["q1", ["3", 2.5], ["0", 0.5], [5, -1]],
         {"query_id": "q1", "document_ids": ["3", 0, "5"], "scores": [2.5, 0.5, -1]},
+        {"query_id": "q1", "document_ids": "['3', 0, 5]", "scores": "[2.5, 0.5, -1]"},
     ],
 )
 def test_ids_with_scores_as_other_tools_write_them(folder: Path, line: Any) -> None:
@@ -82,6 +83,13 @@ def test_ids_without_scores(folder: Path) -> None:
         ({"query": "a", "document": "b", "scores": [int("9" * 400)]}, {}, "a score must be a number"),
         ({"query": "a", "document": "b", "scores": [1e39]}, {}, "a score must be a number"),
         ({"query_id": "q0", "document_ids": []}, IDS, "names no document"),
+        (
+            {"query_id": "q0", "document_ids": "[1, f()]"},
+            IDS,
+            "expected a list, got the text '.1, f\\(\\).', which spells",
+        ),
+        ({"query_id": "q0", "document_ids": "[" * 9999}, IDS, "expected a list, got the text"),
+        ({"query_id": "q0", "document_ids": "1, 2"}, IDS, "expected a list, got str"),
         ({"query": 1.5, "document": "b"}, {}, "the query must be a text, got float"),
     ],
 )
@@ -92,6 +100,31 @@ def test_what_is_no_example_is_said_with_its_line(folder: Path, line: Any, optio
     counts = Counts()
     assert len(read(folder, [line, good], counts, max_bad_lines=1, **options)) == 1
     assert counts.dropped == {"bad lines": 1}
+
+
+def test_lines_that_are_no_text_have_the_same_budget(folder: Path, tmp_path: Path) -> None:
+    good = json.dumps(["q0", "1"]).encode()
+    (tmp_path / "examples.jsonl").write_bytes(good + b'\n["q0", "\xff"]\n' + good + b'\n["q1", "\0"]\n' + good)
+    (tmp_path / "queries.tsv").write_bytes(b"q0\tquery\nq7\nq1\tquery\n")
+    (tmp_path / "collection.tsv").write_bytes(b"5\tp\xffssage\n1\tpassage\n")
+
+    def found(allowed: int, counts: Counts) -> int:
+        dataset = JsonlRelevance(root=str(tmp_path), max_bad_lines=allowed, **IDS)  # type: ignore[arg-type]
+        return len(list(dataset.pairs(counts)))
+
+    for allowed, message in enumerate(
+        (
+            r"examples\.jsonl:2: byte 9 of the line is not UTF-8 \(0xff\)",
+            r"examples\.jsonl:4: holds a NUL byte.*bad line 2, max_bad_lines allows 1",
+            r"queries\.tsv:2: got 1 columns",
+            r"collection\.tsv:1: byte 4 of the line is not UTF-8",
+        )
+    ):
+        with pytest.raises(InputError, match=message):
+            found(allowed, Counts())
+    counts = Counts()
+    assert found(4, counts) == 3
+    assert counts.dropped == {"bad lines": 4}
 
 
 SCALARS = st.none() | st.booleans() | st.floats() | st.text()

@@ -99,6 +99,35 @@ def test_bad_lines_are_skipped_within_their_budget(folder: Path) -> None:
         MsMarcoRelevance(**options, max_bad_lines=-1)
 
 
+def test_lines_that_are_no_text_are_skipped_within_the_budget(folder: Path) -> None:
+    (folder / "texts.tsv").write_bytes(b"q one\tgood\tbad\nq\xff\tfine\tbad\nq\0\tfine\tbad\nq four\tfine\tbad\n")
+    options: dict[str, Any] = {"root": str(folder), "triples": "texts.tsv"}
+    with pytest.raises(InputError, match=r"texts.tsv:2: byte 2 of the line is not UTF-8"):
+        list(MsMarcoRelevance(**options).pairs(Counts()))
+    with pytest.raises(InputError, match=r"texts.tsv:3: holds a NUL byte.*bad line 2, max_bad_lines allows 1"):
+        list(MsMarcoRelevance(**options, max_bad_lines=1).pairs(Counts()))
+    counts = Counts()
+    found = list(MsMarcoRelevance(**options, max_bad_lines=2).pairs(counts))
+    assert [pair.query for pair in found] == ["q one", "q four"]
+    assert counts.dropped == {"bad lines": 2}
+
+
+@pytest.mark.parametrize("table", ["queries", "collection"])
+def test_bad_lines_of_the_tables_are_skipped_within_the_budget(folder: Path, table: str) -> None:
+    (folder / "ids.tsv").write_text("1\t50\t60\n")
+    tables = {"queries": "queries.dev.small.tsv", "collection": "collection.tsv"}
+    path = folder / tables[table]
+    path.write_bytes(b"only one column\nq\xff\tx\n" + path.read_bytes())
+    options: dict[str, Any] = {"root": str(folder), "triples": "ids.tsv", **tables}
+    with pytest.raises(InputError, match=rf"{tables[table]}:1: got 1 columns"):
+        list(MsMarcoRelevance(**options).pairs(Counts()))
+    with pytest.raises(InputError, match=rf"{tables[table]}:2: byte 2 .*bad line 2, max_bad_lines allows 1"):
+        list(MsMarcoRelevance(**options, max_bad_lines=1).pairs(Counts()))
+    counts = Counts()
+    assert len(list(MsMarcoRelevance(**options, max_bad_lines=2).pairs(counts))) == 1
+    assert counts.dropped == {"bad lines": 2}
+
+
 def test_wrong_fields() -> None:
     with pytest.raises(InputError, match="need the pivot 'en' and another language"):
         MsMarcoBitext(root="x", files={"hi": "a", "sw": "b"})

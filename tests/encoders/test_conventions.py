@@ -93,7 +93,7 @@ def test_a_student_keeps_its_conventions_on_disk(tmp_path: Path) -> None:
 
 
 def test_fewer_layers_are_the_first_ones(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="layers: the checkpoint has 1, got 2"):
+    with pytest.raises(ValueError, match="layers: the checkpoint has 1 layers, got 2"):
         read(tmp_path, layers=2)
     encoder, _ = read(tmp_path / "again", layers=1)
     assert len(encoder.backbone.encoder.layer) == 1  # type: ignore[union-attr, arg-type]

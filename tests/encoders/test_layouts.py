@@ -121,16 +121,111 @@ def test_code_of_its_own_is_never_run(xlmr: Path, tmp_path: Path) -> None:
         config.build(tokenizer)
 
 
-def test_a_tokenizer_of_another_model_is_told_from_its_rows(xlmr: Path, tmp_path: Path) -> None:
+def change_weights(place: Path, change: Callable[[torch.Tensor], torch.Tensor], ending: str) -> tuple[int, ...]:
+    """Give the tensor whose name has this ending another shape; returned is the new one."""
+    weights = load_file(place / "model.safetensors")
+    name = next(name for name in weights if name.endswith(ending))
+    weights[name] = change(weights[name]).clone()
+    save_file(weights, place / "model.safetensors", metadata={"format": "pt"})
+    return tuple(weights[name].shape)
+
+
+@pytest.mark.parametrize("more", [-10, 500])
+def test_a_tokenizer_of_another_model_is_told_from_its_rows(xlmr: Path, tmp_path: Path, more: int) -> None:
     place = tmp_path / "mixed"
     shutil.copytree(xlmr, place)
-    weights = load_file(place / "model.safetensors")
-    name = next(name for name in weights if name.endswith("word_embeddings.weight"))
-    weights[name] = weights[name][:-10].clone()
-    save_file(weights, place / "model.safetensors", metadata={"format": "pt"})
-    rows = len(weights[name])
-    with pytest.raises(InputError, match=f"has {rows + 10} pieces, but its embedding table only {rows} rows"):
+    pieces = read_json(place / "config.json")["vocab_size"]
+    rows = pieces + more
+    change_weights(place, lambda table: torch.cat([table, torch.zeros(500, 24)])[:rows], "word_embeddings.weight")
+    edit(place / "config.json", vocab_size=rows)
+    with pytest.raises(InputError, match=f"has {pieces} pieces, but its embedding table {rows} rows; they do not"):
         PretrainedEncoder(checkpoint=str(place)).tokenizer()
+
+
+@pytest.mark.parametrize(("name", "value"), [("vocab_size", 70), ("hidden_size", 48), ("embedding_size", 12)])
+def test_a_configuration_of_another_model_is_told_from_the_table(
+    xlmr: Path, tmp_path: Path, name: str, value: int
+) -> None:
+    place = tmp_path / "mixed"
+    shutil.copytree(xlmr, place)
+    rows = read_json(place / "config.json")["vocab_size"]
+    edit(place / "config.json", **{name: value})
+    with pytest.raises(InputError, match=f"says {name} {value}, but .* has {rows} rows of 24 numbers"):
+        PretrainedEncoder(checkpoint=str(place)).width()
+
+
+def test_weights_of_other_shapes_are_said(xlmr: Path, tmp_path: Path) -> None:
+    place = tmp_path / "shapes"
+    shutil.copytree(xlmr, place)
+    edit(place / "config.json", intermediate_size=40)
+    config = PretrainedEncoder(checkpoint=str(place))
+    tokenizer = config.tokenizer()
+    assert tokenizer is not None
+    with pytest.raises(InputError, match=r"not of its config\.json: size mismatch for .*intermediate.* and 2 more"):
+        config.build(tokenizer)
+
+
+@pytest.mark.parametrize(
+    ("kind", "name", "content", "said"),
+    [
+        ("pylate", "modules.json", [{"path": "1_Dense"}], "expected modules with idx, path and type"),
+        ("pylate", "modules.json", [1], "expected modules with idx, path and type, got 1"),
+        ("pylate", "modules.json", {}, "expected a list of modules, got dict"),
+        ("pylate", "config.json", [], "config.json: expected a JSON object, got list"),
+        ("pylate", "1_Dense/config.json", "x", "expected a JSON object, got str"),
+        ("pylate", "config_sentence_transformers.json", [], "expected a JSON object, got list"),
+        ("pylate", "encoder.json", [], "encoder.json: expected a JSON object, got list"),
+        ("colbert", "artifact.metadata", [], "artifact.metadata: expected a JSON object, got list"),
+    ],
+)
+def test_json_of_another_shape_is_refused(
+    folder: Callable[[str], Path], kind: str, name: str, content: object, said: str
+) -> None:
+    place = folder(kind)
+    write_json(place / name, content)
+    with pytest.raises(InputError, match=said):
+        recognise(place)
+
+
+def test_modules_without_an_index_stand_in_their_order(folder: Callable[[str], Path]) -> None:
+    place = folder("pylate")
+    modules = read_json(place / "modules.json")
+    write_json(place / "modules.json", [{key: module[key] for key in ("path", "type")} for module in modules])
+    assert recognise(place).dim == 8
+
+
+def test_a_dense_module_that_is_not_whole_says_what_it_lacks(folder: Callable[[str], Path]) -> None:
+    place = folder("pylate")
+    weights = place / "1_Dense" / "model.safetensors"
+    save_file({"other": torch.zeros(2, 2)}, weights)
+    with pytest.raises(InputError, match=r"1_Dense holds no \*\.safetensors with linear\.weight"):
+        recognise(place)
+    save_file({"linear.weight": torch.zeros(8, 23)}, weights)
+    with pytest.raises(InputError, match="1_Dense reads 23 numbers, but gets 24"):
+        recognise(place)
+    weights.unlink()
+    torch.save({}, place / "1_Dense" / "pytorch_model.bin")
+    with pytest.raises(InputError, match=r"1_Dense.*found: pytorch_model\.bin.*pickled weights are refused.*runs"):
+        recognise(place)
+    shutil.rmtree(place / "1_Dense")
+    with pytest.raises(InputError, match=r"modules\.json names 1_Dense, but there is no 1_Dense/config\.json"):
+        recognise(place)
+
+
+def test_plaid_x_settings_below_config_are_read(folder: Callable[[str], Path]) -> None:
+    place = folder("colbert")
+    write_json(place / "artifact.metadata", {"config": read_json(place / "artifact.metadata"), "version": 1})
+    assert recognise(place).markers == {"query": "[Q]", "document": "[D]"}
+
+
+def test_markers_that_are_not_asked_for_need_not_be_pieces(folder: Callable[[str], Path]) -> None:
+    place = folder("colbert")
+    edit(place / "artifact.metadata", query_token_id="[unused0]")
+    with pytest.raises(InputError, match=r"marker '\[unused0\]' is no piece"):
+        PretrainedEncoder(checkpoint=str(place)).tokenizer()
+    bare = PretrainedEncoder(checkpoint=str(place), markers=False).tokenizer()
+    assert bare is not None
+    assert not bare.markers
 
 
 def test_missing_tensors_are_said_and_never_made_up(xlmr: Path, tmp_path: Path) -> None:

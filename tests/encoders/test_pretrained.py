@@ -13,7 +13,9 @@ from safetensors.torch import load_file, save_file
 from transformers import AutoModel
 
 from optical_ray.encoders.checkpoint import Checkpoint, save
+from optical_ray.encoders.layouts import recognise
 from optical_ray.encoders.pretrained import PretrainedEncoder
+from optical_ray.storage import read_json
 from optical_ray.types import InputError
 from tests.encoders.checkpoints import TEXTS, write_xlmr
 
@@ -45,7 +47,7 @@ def test_markers_are_new_rows_at_the_mean_of_the_others(checkpoint: Path) -> Non
 def test_a_table_with_rows_to_spare_is_left_as_it_is(xlmr: Path, tmp_path: Path) -> None:
     """XLM-R's own table is longer than its tokenizer's vocabulary in some checkpoints."""
     model = AutoModel.from_pretrained(xlmr)
-    model.resize_token_embeddings(model.config.vocab_size + 10)
+    model.resize_token_embeddings(model.config.vocab_size + 3)
     model.save_pretrained(tmp_path)
     shutil.copy(xlmr / "tokenizer.json", tmp_path)
     config = PretrainedEncoder(checkpoint=str(tmp_path))
@@ -122,7 +124,9 @@ def test_a_tokenizer_that_cannot_be_read_is_refused(xlmr: Path, tmp_path: Path, 
 def test_a_tokenizer_of_another_kind_is_refused(xlmr: Path, tmp_path: Path) -> None:
     folder = tmp_path / "checkpoint"
     shutil.copytree(xlmr, folder)
-    backend = tokenizers.Tokenizer(tokenizers.models.WordLevel({"a": 0, "<|end|>": 1}, unk_token="a"))
+    rows = recognise(xlmr).rows
+    pieces = {"a": 0, **{f"<|{index}|>": index for index in range(1, rows)}}
+    backend = tokenizers.Tokenizer(tokenizers.models.WordLevel(pieces, unk_token="a"))
     backend.save(str(folder / "tokenizer.json"))
     with pytest.raises(InputError, match=rf"{folder}.*none of the pieces <s>, \[CLS\]"):
         PretrainedEncoder(checkpoint=str(folder)).tokenizer()
@@ -145,6 +149,36 @@ def test_a_name_that_the_hub_does_not_give_is_refused(monkeypatch: pytest.Monkey
     for name in ("nobody/such-a-model", "/no/such/folder", "a b"):
         with pytest.raises(InputError, match=f"{name!r}: no such folder"):
             PretrainedEncoder(checkpoint=name).tokenizer()
+
+
+@pytest.mark.parametrize(
+    ("asked", "message"),
+    [
+        (
+            {"document_length": 1000},
+            "^document_length: the checkpoint reads {most} pieces at most.* got 1000; .* {most} or",
+        ),
+        ({"query_length": 1000}, "^query_length: the checkpoint reads {most} pieces at most"),
+        ({"layers": 9}, "^layers: the checkpoint has 1 layers, got 9; set layers: 1 or less"),
+    ],
+)
+def test_more_than_the_checkpoint_has_is_refused_before_anything_is_built(
+    checkpoint: Path, asked: dict[str, int], message: str
+) -> None:
+    """Of XLM-R's 200 positions two stand for padding and what is before it."""
+    most = 198 if "xlm" in read_json(checkpoint / "config.json")["model_type"] else 200
+    with pytest.raises(InputError, match=message.format(most=most)):
+        PretrainedEncoder(checkpoint=str(checkpoint), **asked).width()  # type: ignore[arg-type]
+
+
+def test_a_text_of_the_longest_length_is_read(checkpoint: Path) -> None:
+    longest = recognise(checkpoint).longest
+    assert longest is not None
+    config = PretrainedEncoder(checkpoint=str(checkpoint), document_length=longest)
+    tokenizer = config.tokenizer()
+    assert tokenizer is not None
+    [ids] = tokenizer.encode([" ".join(TEXTS) * 10], "document", longest).ids
+    assert config.build(tokenizer)(torch.tensor([ids])).vectors.shape[1] == len(ids) == longest
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import random
 import string
+from collections.abc import Iterable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,17 +13,21 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from optical_ray.encoders.conventions import Conventions
+from optical_ray.encoders.conventions import WORD_START, Conventions
 from optical_ray.encoders.pretrained import PretrainedEncoder
 from optical_ray.encoders.token_encoder import TokenEncoder
 from optical_ray.encoders.tokenizer import Encoded
+from optical_ray.export.colbert import skipped_pieces
 from optical_ray.export.interface import Student
 from optical_ray.retrieval.embeddings import TokenEmbeddings
-from optical_ray.retrieval.late_interaction import maxsim
 from optical_ray.training.batches import pad_ids
 from tests.encoders.checkpoints import TEXTS, write_bert, write_xlmr
 
-KINDS = {"xlmr": write_xlmr, "bert": write_bert}
+KINDS = {
+    # signs behind a space are pieces of their own, as in XLM-R's own vocabulary
+    "xlmr": partial(write_xlmr, pieces=[f"{WORD_START}{sign}" for sign in string.punctuation]),
+    "bert": write_bert,
+}
 CONVENTIONS: dict[str, dict[str, Any]] = {
     "pieces": {},
     "unprojected": {"dim": None},
@@ -29,6 +35,8 @@ CONVENTIONS: dict[str, dict[str, Any]] = {
     "all": {"support": "all", "skip_punctuation": True},
     "stanford": {"support": "all", "skip_punctuation": True, "query_expansion": True},
 }
+WORDS = " ".join(TEXTS).split()
+SIGNS = ("", "", ",", ".", " -")
 
 
 def student_of(folder: Path, kind: str, conventions: str) -> Student:
@@ -40,19 +48,32 @@ def student_of(folder: Path, kind: str, conventions: str) -> Student:
     return Student(config.build(tokenizer).eval(), tokenizer, config.query_length, config.document_length)
 
 
-def texts(num_queries: int = 8, num_documents: int = 200) -> dict[str, list[str]]:
+def texts(
+    num_queries: int = 8, num_documents: int = 200, words: Sequence[str] = WORDS, signs: Sequence[str] = SIGNS
+) -> dict[str, list[str]]:
     """Words of the vocabulary's own text, with punctuation, shorter and longer than the limits."""
     generator = random.Random(3)
-    words = " ".join(TEXTS).split()
 
     def sentence(longest: int) -> str:
         chosen = generator.choices(words, k=generator.randint(1, longest))
-        return " ".join(word + generator.choice(["", "", ",", ".", " -"]) for word in chosen)
+        return " ".join(word + generator.choice(signs) for word in chosen)
 
     return {
         "queries": [sentence(6) for _ in range(num_queries)],
         "documents": [sentence(30) for _ in range(num_documents)],
     }
+
+
+def plain_texts(students: Iterable[Student]) -> dict[str, list[str]]:
+    """Texts without a piece that Stanford's ColBERT takes for punctuation and this program does not, or the reverse."""
+
+    def is_plain(word: str, student: Student) -> bool:
+        theirs, ours = skipped_pieces(student)
+        return not set(student.tokenizer.backend.encode(word, add_special_tokens=False).ids) & (theirs ^ ours)
+
+    some = tuple(students)
+    words = [word for word in WORDS if all(is_plain(word, student) for student in some)]
+    return texts(words=words, signs=[""])
 
 
 def reading_as(student: Student, conventions: Conventions) -> Student:
@@ -61,6 +82,17 @@ def reading_as(student: Student, conventions: Conventions) -> Student:
     assert encoder.projection is None or isinstance(encoder.projection, torch.nn.Linear)
     other = TokenEncoder.of(encoder.backbone, encoder.projection, student.tokenizer, conventions).eval()
     return Student(other, student.tokenizer, student.query_length, student.document_length)
+
+
+def skipping(student: Student, pieces: frozenset[int]) -> Student:
+    """The same weights, with all vectors but those of ``pieces`` in documents."""
+    encoder, tokenizer = student.encoder, student.tokenizer
+    other = TokenEncoder(
+        encoder.backbone, encoder.projection, pad=tokenizer.pad, specials=frozenset({tokenizer.pad}),
+        conventions=encoder.conventions, signs=pieces, document_marker=tokenizer.markers["document"],
+        mask=tokenizer.mask,
+    )  # fmt: skip
+    return Student(other.eval(), tokenizer, student.query_length, student.document_length)
 
 
 @torch.inference_mode()
@@ -80,9 +112,3 @@ def clouds(student: Student, sides: dict[str, list[str]]) -> tuple[TokenEmbeddin
 def kept(cloud: TokenEmbeddings) -> list[NDArray[np.float32]]:
     """The vectors that count, text by text."""
     return [vectors[mask].numpy() for vectors, mask in zip(cloud.vectors, cloud.mask, strict=True)]
-
-
-def scores(student: Student, sides: dict[str, list[str]]) -> NDArray[np.float32]:
-    """MaxSim of every query and document, (Q, K)."""
-    found: NDArray[np.float32] = maxsim(*clouds(student, sides)).numpy()
-    return found

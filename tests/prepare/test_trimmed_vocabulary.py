@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -18,22 +20,23 @@ from optical_ray.types import InputError
 from tests.encoders.checkpoints import TEXTS, write_xlmr
 from tests.tiny_study import WORDS, spec, spelt, write_data
 
+EVERYTHING = [*TEXTS, *WORDS, *(spelt(word, language) for word in WORDS for language in ("de", "hi", "mr", "so"))]
+
 
 def words(tokenizer: PieceTokenizer, text: str) -> list[str]:
     return tokenizer.backend.encode(text, add_special_tokens=False).tokens
 
 
 @pytest.fixture
-def raw(tmp_path: Path) -> dict[str, object]:
-    everything = [*TEXTS, *WORDS, *(spelt(word, language) for word in WORDS for language in ("de", "hi", "mr", "so"))]
-    folder = write_xlmr(tmp_path / "xlmr", texts=everything)
+def raw(tmp_path: Path) -> dict[str, Any]:
+    folder = write_xlmr(tmp_path / "xlmr", texts=EVERYTHING)
     trial = spec(tmp_path / "data")["trial"]
     teacher = {"kind": "pretrained", "checkpoint": str(folder), "trim_vocabulary": True}
     changed = {**trial, "teacher": teacher, "teacher_training": None}
     return spec(write_data(tmp_path / "data"), trial=changed)
 
 
-def test_the_study_s_text_is_cut_as_by_the_whole_vocabulary(raw: dict[str, object], tmp_path: Path) -> None:
+def test_the_study_s_text_is_cut_as_by_the_whole_vocabulary(raw: dict[str, Any], tmp_path: Path) -> None:
     experiment = from_dict(raw)
     whole = experiment.trial.teacher.tokenizer()
     assert whole is not None
@@ -52,7 +55,44 @@ def test_the_study_s_text_is_cut_as_by_the_whole_vocabulary(raw: dict[str, objec
     assert small.digest == tokenizer_of(experiment.trial.teacher, experiment, cache, ["hi", "de"]).digest
 
 
-def test_a_collection_cannot_come_later(raw: dict[str, object], tmp_path: Path) -> None:
+@pytest.fixture
+def with_english(raw: dict[str, Any], tmp_path: Path) -> dict[str, Any]:
+    """The study, its topics in so also in English words that are nowhere else."""
+    folder = tmp_path / "beir"
+    (folder / "qrels").mkdir(parents=True)
+    rows = [{"_id": f"q{i}", "text": "river", "metadata": {"english": "zebra quartz"}} for i in range(6)]
+    (folder / "queries.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    documents = [{"_id": f"d{i}", "title": "", "text": "river bread"} for i in range(6)]
+    (folder / "corpus.jsonl").write_text("".join(json.dumps(row) + "\n" for row in documents))
+    for split, numbers in (("dev", range(3)), ("test", range(3, 6))):
+        qrels = "".join(f"q{i}\td{i}\t1\n" for i in numbers)
+        (folder / "qrels" / f"{split}.tsv").write_text("query-id\tcorpus-id\tscore\n" + qrels)
+    collection = {"kind": "beir", "root": str(folder), "language": "so", "translations": {"en": "metadata.english"}}
+    write_xlmr(tmp_path / "xlmr", texts=[*EVERYTHING, *["zebra quartz", "violin lemon"] * 30])
+    return {**raw, "data": {**raw["data"], "collections": {"so": collection}}}
+
+
+def test_topics_of_baselines_are_cut_as_by_the_whole_vocabulary(with_english: dict[str, Any], tmp_path: Path) -> None:
+    (tmp_path / "topics.tsv").write_text("".join(f"q{i}\tviolin lemon\n" for i in range(6)))
+    own = from_dict({**with_english, "baselines": {"teacher_english": None}})
+    later = from_dict(with_english)
+    translated = {"kind": "teacher_english", "topics": {"so": str(tmp_path / "topics.tsv")}}
+    given = from_dict({**with_english, "baselines": {"translated": translated}})
+    whole = own.trial.teacher.tokenizer()
+    assert whole is not None
+    cache = Cache(tmp_path / "cache")
+    small, same, larger = (tokenizer_of(e.trial.teacher, e, cache, ["de", "hi"]) for e in (own, later, given))
+    assert small.size < larger.size < whole.size
+    assert small.digest == same.digest
+    assert words(small, "zebra quartz") == words(larger, "zebra quartz") == words(whole, "zebra quartz")
+    assert words(larger, "violin lemon") == words(whole, "violin lemon") != words(small, "violin lemon")
+    write_json(tmp_path / "study.json", {"experiment": canonical(later)})
+    check_unchanged(own, tmp_path)
+    with pytest.raises(InputError, match=r"^baselines\.translated: trim_vocabulary is on.*another name"):
+        check_unchanged(given, tmp_path)
+
+
+def test_a_collection_cannot_come_later(raw: dict[str, Any], tmp_path: Path) -> None:
     experiment = from_dict(raw)
     begun = canonical(experiment)
     begun["data"]["collections"].pop("sw")

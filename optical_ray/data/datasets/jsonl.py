@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -27,10 +28,11 @@ class JsonlRelevance(RelevanceDataset):
     """One example a line, in any of three forms.
 
     Texts: ``{"query": ..., "document": ..., "negatives": [...], "scores": [...]}``; the last two may be missing.
-    Ids with scores, as PyLate reads them: ``{"query_id": ..., "document_ids": [...], "scores": [...]}``; as ColBERTv2
-    and PLAID-X read them: ``[query, [passage, score], ...]``, or ``[query, passage, passage, ...]`` without scores.
-    The first document answers the query, the others are negatives. Ids need the tables ``queries`` and ``collection``
-    (``id<TAB>text``). ``max_bad_lines`` lines that are no example, or name what is not there, may be left out.
+    Ids with scores, as PyLate reads them: ``{"query_id": ..., "document_ids": [...], "scores": [...]}``, where a list
+    may be written as a text (``"[11, 10]"``); as ColBERTv2 and PLAID-X read them: ``[query, [passage, score], ...]``,
+    or ``[query, passage, passage, ...]`` without scores. The first document answers the query, the others are
+    negatives. Ids need the tables ``queries`` and ``collection`` (``id<TAB>text``). ``max_bad_lines`` lines may be left
+    out: those that are no example or name what is not there, and those of the tables that are no row.
     """
 
     kind: Literal["jsonl"] = "jsonl"
@@ -68,9 +70,9 @@ class JsonlRelevance(RelevanceDataset):
             yield from (_first(pair, negatives) for _, pair in self._examples(bad))
             return
         named = [(where, _first(pair, negatives)) for where, pair in self._examples(bad)]
-        queries = texts_by_id(self._file(self.queries), {pair.query for _, pair in named})
+        queries = texts_by_id(self._file(self.queries), {pair.query for _, pair in named}, bad)
         wanted = {identity for _, pair in named for identity in (pair.document, *pair.negatives)}
-        texts = texts_by_id(self._file(self.collection), wanted)
+        texts = texts_by_id(self._file(self.collection), wanted, bad)
         for where, pair in named:
             lacking = [identity for identity in (pair.document, *pair.negatives) if identity not in texts]
             if pair.query not in queries or lacking:
@@ -83,7 +85,7 @@ class JsonlRelevance(RelevanceDataset):
     def _examples(self, bad: BadLines) -> Iterator[tuple[str, RelevancePair]]:
         """Every line that is an example, ids in place of texts where there are ids."""
         file = self._file(self.examples)
-        for number, line in read_lines(file):
+        for number, line in read_lines(file, bad):
             if not line.strip():
                 continue
             where = f"{file.name}:{number}"
@@ -138,6 +140,12 @@ def _example(line: str, where: str, *, with_ids: bool) -> RelevancePair:
 
 
 def _list(value: Any, where: str) -> list[Any]:
+    """A list, or a text that spells one as Python does."""
+    if isinstance(value, str) and value.lstrip().startswith("["):
+        try:
+            value = ast.literal_eval(value.strip())
+        except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError) as error:
+            raise InputError(f"{where}: expected a list, got the text {value[:40]!r}, which spells none") from error
     if not isinstance(value, list):
         raise InputError(f"{where}: expected a list, got {type(value).__name__}")
     return value

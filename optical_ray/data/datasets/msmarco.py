@@ -96,8 +96,8 @@ class MsMarcoBitext(BitextDataset):
 class MsMarcoRelevance(RelevanceDataset):
     """Queries and their relevant passages from ``triples``: of texts (query, relevant, other), or of ids with
     ``queries`` and ``collection`` beside them. The other passages of rows that follow each other are the pair's hard
-    negatives. ``max_pairs`` takes the first. ``max_bad_lines`` lines of another number of columns, and as many pairs
-    that name what is not there, may be left out."""
+    negatives. ``max_pairs`` takes the first. ``max_bad_lines`` triples that are not UTF-8 or have another number of
+    columns may be left out, and as many such lines of the two tables and pairs that name what is not there together."""
 
     kind: Literal["msmarco"] = "msmarco"
     root: str
@@ -125,9 +125,9 @@ class MsMarcoRelevance(RelevanceDataset):
             return
         bad = BadLines(self.max_bad_lines, counts)
         named = list(self._grouped(counts, negatives))
-        queries = texts_by_id(self._file(self.queries), {query for _, query, _, _ in named})
+        queries = texts_by_id(self._file(self.queries), {query for _, query, _, _ in named}, bad)
         wanted = {passage for _, _, first, others in named for passage in (first, *others)}
-        passages = texts_by_id(self._file(self.collection), wanted)
+        passages = texts_by_id(self._file(self.collection), wanted, bad)
         for where, query, passage, others in named:
             if lacking := [one for one in (passage, *others) if one not in passages]:
                 bad.skip(InputError(f"{where}: passage {lacking[0]!r} is not in {self.collection}"))

@@ -12,7 +12,7 @@ ColBERT.try_load_torch_extensions = lambda *_: None  # it would compile C++ that
 with open(sys.argv[1], encoding="utf-8") as stream:
     sides = json.load(stream)
 for folder, out in zip(sys.argv[2::2], sys.argv[3::2], strict=True):
-    model = Checkpoint(folder, colbert_config=ColBERTConfig(model_name=folder), verbose=0)
+    model = Checkpoint(folder, colbert_config=ColBERTConfig(model_name=folder))
     queries = model.queryFromText(sides["queries"], bsize=16).numpy()
     documents = [kept.numpy() for text in sides["documents"] for kept in model.docFromText([text], keep_dims=False)]
     np.savez(

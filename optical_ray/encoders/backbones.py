@@ -1,0 +1,58 @@
+"""Hugging Face encoders by their configuration: with new weights, and with those of a folder."""
+
+from __future__ import annotations
+
+import inspect
+from typing import Any
+
+import torch
+
+from optical_ray.encoders.layouts import Layout
+from optical_ray.types import InputError
+
+DROPOUTS = (
+    "hidden_dropout_prob", "attention_probs_dropout_prob", "embedding_dropout", "mlp_dropout", "attention_dropout",
+)  # fmt: skip
+"""How configurations name the probability; each has some of these."""
+
+
+def new_backbone(config: Any) -> torch.nn.Module:
+    """The encoder of ``config`` in float32, without a pooling head; its weights are still to be filled in."""
+    from transformers import MODEL_MAPPING, AutoModel  # seconds to import
+
+    options: dict[str, Any] = {"trust_remote_code": False, "dtype": torch.float32}
+    known = MODEL_MAPPING.get(type(config), None)
+    if inspect.isclass(known) and "add_pooling_layer" in inspect.signature(known).parameters:
+        options["add_pooling_layer"] = False
+    with torch.random.fork_rng(devices=[]):  # first weights are drawn and then overwritten: nobody should notice
+        backbone: torch.nn.Module = AutoModel.from_config(config, **options)
+    return backbone.float()
+
+
+def load_backbone(layout: Layout, config: Any) -> torch.nn.Module:
+    """The encoder of ``config`` in float32 with the folder's weights.
+
+    Raises ``InputError`` where tensors are missing, or have other shapes than ``config`` says.
+    """
+    backbone = new_backbone(config)
+    where = f"checkpoint {str(layout.folder)!r}"
+    try:
+        missing, _ = backbone.load_state_dict(layout.backbone_weights(), strict=False)
+    except RuntimeError as error:  # a line for every tensor
+        first, *rest = [line.strip() for line in str(error).splitlines()[1:]] or [str(error)]
+        more = f" and {len(rest)} more" if rest else ""
+        said = f"{where}: its weights are not of its config.json: {first}{more}"
+        raise InputError(f"{said}; give both of one model") from error
+    if missing:
+        raise InputError(
+            f"{where}: {len(missing)} tensors are missing, e.g. {', '.join(missing[:3])}; "
+            "is the download whole, and config.json of the same model?"
+        )
+    return backbone
+
+
+def set_dropout(config: Any, probability: float) -> None:
+    """Put ``probability`` into every field of ``config`` that says it."""
+    for name in DROPOUTS:
+        if hasattr(config, name):
+            setattr(config, name, probability)
