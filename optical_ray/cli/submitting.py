@@ -70,7 +70,7 @@ def _client(address: str) -> Any:
         client.list_jobs()
     except AuthenticationError as error:
         raise InputError(
-            f"--address {address}: the cluster asks for a token: set RAY_AUTH_MODE=token, the token in ~/.ray/auth_token"
+            f"--address {address}: it asks for a token: set RAY_AUTH_MODE=token, with the token in ~/.ray/auth_token"
         ) from error
     except (ConnectionError, RuntimeError, ValueError) as error:
         raise InputError(
