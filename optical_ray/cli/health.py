@@ -16,7 +16,7 @@ from optical_ray.lease import Lease, LeaseHeld, holder_of
 from optical_ray.ledger import Ledger, TrialState
 from optical_ray.tracking.images import spec_of
 from optical_ray.tracking.mlflow import MlflowMirror
-from optical_ray.tracking.store import connect, is_server
+from optical_ray.tracking.store import is_server, why_unreachable
 from optical_ray.types import InputError
 
 PACKAGES = ("ray", "torch", "transformers", "POT", "optuna", "mlflow", "pytrec-eval-terrier", "pyarrow")
@@ -85,12 +85,9 @@ def _study(folder: Path) -> Iterator[Finding]:
         dead = "" if holder.is_alive else "it is dead: run the study again to go on, or let go of it with --fix"
         yield Finding("launcher", f"{holder.host} pid {holder.pid}, last seen {holder.age:.0f} s ago", dead)
     mirror = _mirror(ledger)
-    try:
-        client = connect(mirror.uri)
-        client.search_experiments(max_results=1)
-    except Exception as error:
+    if why := why_unreachable(mirror.uri):
         mend = "start it" if is_server(mirror.uri) else "run the study, or --fix"
-        yield Finding("MLflow", f"{mirror.uri}: {type(error).__name__}", f"{mend}; the ledger has all, nothing is lost")
+        yield Finding("MLflow", f"{mirror.uri}: {why}", f"{mend}; the ledger has all, nothing is lost")
     else:
         yield Finding("MLflow", mirror.uri)
 

@@ -54,6 +54,15 @@ def connect(uri: str) -> MlflowClient:
     return MlflowClient(tracking_uri=uri)
 
 
+def why_unreachable(uri: str) -> str:
+    """The kind of failure with which the store answers a first question; empty where it answers."""
+    try:
+        connect(uri).search_experiments(max_results=1)
+    except Exception as error:
+        return type(error).__name__
+    return ""
+
+
 def ensure_experiment(client: MlflowClient, uri: str, name: str, storage: Path) -> str:
     """The id of the experiment ``name``, made where there is none yet."""
     from mlflow.exceptions import MlflowException
