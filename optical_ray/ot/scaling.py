@@ -289,6 +289,9 @@ def _repair(
     broken = (~result.error.isfinite()).nonzero()[:, 0]
     if len(broken):
         again = log_domain.solve(cost[broken], a[broken], b[broken], terms)
+        if terms.tau is None:  # there costs over epsilon are rounded, by 1e-4 at 2000 in float32: rows are set right
+            plan = again.plan * (a[broken] / again.plan.sum(2).clamp_min(torch.finfo(cost.dtype).tiny))[:, :, None]
+            again = again._replace(plan=plan, value=(plan * cost[broken]).sum((1, 2)))
         for field, repaired in zip(result, again, strict=True):
             field[broken] = repaired
     return result
