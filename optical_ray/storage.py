@@ -78,3 +78,8 @@ def read_jsonl(path: Path) -> Iterator[dict[str, Any]]:
         for line in stream:
             if line.endswith(b"\n"):
                 yield json.loads(line)
+
+
+def nearest_existing(path: Path) -> Path:
+    """``path``, or the first of its parents that is there."""
+    return next(place for place in (path, *path.absolute().parents) if place.exists())

@@ -14,7 +14,7 @@ from rich.table import Table
 from optical_ray.cli.terminal import console
 from optical_ray.lease import Lease, LeaseHeld, holder_of
 from optical_ray.ledger import Ledger, TrialState
-from optical_ray.tracking.images import spec_of
+from optical_ray.storage import nearest_existing
 from optical_ray.tracking.mlflow import MlflowMirror
 from optical_ray.tracking.store import is_server, why_unreachable
 from optical_ray.types import InputError
@@ -65,7 +65,7 @@ def _machine() -> Iterator[Finding]:
 
 
 def _folder(storage: Path) -> Iterator[Finding]:
-    existing = next(path for path in (storage, *storage.absolute().parents) if path.exists())
+    existing = nearest_existing(storage)
     writable = os.access(existing, os.W_OK | os.X_OK)
     yield Finding("storage", str(storage), "" if writable else "it cannot be written to: choose another with --storage")
     usage = shutil.disk_usage(existing)
@@ -84,7 +84,7 @@ def _study(folder: Path) -> Iterator[Finding]:
     else:
         dead = "" if holder.is_alive else "it is dead: run the study again to go on, or let go of it with --fix"
         yield Finding("launcher", f"{holder.host} pid {holder.pid}, last seen {holder.age:.0f} s ago", dead)
-    mirror = _mirror(ledger)
+    mirror = MlflowMirror.of(ledger)
     if why := why_unreachable(mirror.uri):
         mend = "start it" if is_server(mirror.uri) else "run the study, or --fix"
         yield Finding("MLflow", f"{mirror.uri}: {why}", f"{mend}; the ledger has all, nothing is lost")
@@ -92,17 +92,12 @@ def _study(folder: Path) -> Iterator[Finding]:
         yield Finding("MLflow", mirror.uri)
 
 
-def _mirror(ledger: Ledger) -> MlflowMirror:
-    tracking = spec_of(ledger.study).get("tracking") or {}
-    return MlflowMirror(ledger.folder, tracking.get("uri"), tracking.get("experiment"))
-
-
 def _let_go(folder: Path) -> None:
     """Remove a dead launcher's lease, and end in MLflow what it left running."""
     ledger = Ledger.open(folder)
     try:
         with Lease(folder):
-            _mirror(ledger).close(30)
+            MlflowMirror.of(ledger).close(30)
     except LeaseHeld as error:
         raise LeaseHeld(f"{error}; there is nothing to fix") from error
     except OSError as error:

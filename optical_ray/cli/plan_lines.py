@@ -13,6 +13,7 @@ from optical_ray.config.baselines import Control
 from optical_ray.config.experiment import Experiment
 from optical_ray.config.space import Subset
 from optical_ray.ledger import Ledger
+from optical_ray.storage import nearest_existing
 from optical_ray.summary import seconds_left
 from optical_ray.sweep.cluster import Capacity
 from optical_ray.sweep.proposals import first_ones, num_configurations
@@ -79,8 +80,7 @@ def _params(params: Mapping[str, object]) -> str:
 
 
 def _free(folder: Path) -> str:
-    existing = next(path for path in (folder, *folder.absolute().parents) if path.exists())
-    return f"{shutil.disk_usage(existing).free / 1e9:.0f} GB"
+    return f"{shutil.disk_usage(nearest_existing(folder)).free / 1e9:.0f} GB"
 
 
 def controls(experiment: Experiment) -> list[str]:

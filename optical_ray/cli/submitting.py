@@ -18,10 +18,11 @@ from optical_ray.types import InputError
 
 
 def submit_study(spec: Path, storage: str, settings: Sequence[str], address: str, *, wait: bool) -> int:
-    """Hand ``optical-ray run`` of ``spec`` to the job server at ``address``; returns the job's exit code.
+    """Hand ``optical-ray run`` of ``spec`` to the job server at ``address``.
 
     The file goes along as it is: it is filled in and checked on the cluster, where the data are. Variables that it
-    names and that are set here go along, too. Ctrl-C leaves the job alone.
+    names and that are set here go along, too. Returns the job's exit code; 0 without ``wait``, and after Ctrl-C, which
+    leaves the job alone.
     """
     read_spec(spec)
     if not PurePosixPath(storage).is_absolute():
@@ -50,7 +51,7 @@ def submit_study(spec: Path, storage: str, settings: Sequence[str], address: str
         asyncio.run(_follow(client, job, screen))
     except KeyboardInterrupt:
         screen.print(f"\nthe job goes on; its output: ray job logs --follow {where}", soft_wrap=True)
-        raise
+        return 0
     info = client.get_job_info(job)
     if info.driver_exit_code is None:
         screen.print(f"the job is {info.status.value}: {info.message}", soft_wrap=True, markup=False)

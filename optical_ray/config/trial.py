@@ -156,14 +156,19 @@ class TrialConfig(Block):
         names = ("teacher", "student.init")
         widths = [_width(name, encoder) for name, encoder in zip(names, encoders, strict=False)]
         if len(set(widths) - {None}) > 1:
-            raise ValueError(
-                f"student.init.dim: the student's vectors have {widths[1]} numbers, the teacher's {widths[0]}; set "
-                f"student.init.dim: {widths[0]}, or teacher.dim: {widths[1]} where its checkpoint has no projection"
-            )
+            raise ValueError(widths_differ(*widths))
         longest = min(max(encoder.query_length, encoder.document_length) for encoder in encoders)
         if self.data.max_length > longest:
             raise ValueError(f"data.max_length: the encoder reads {longest} pieces at most, got {self.data.max_length}")
         return self
+
+
+def widths_differ(teacher: int | None, student: int | None) -> str:
+    """What to say where student and teacher have vectors of different widths."""
+    return (
+        f"student.init.dim: the student's vectors have {student} numbers, the teacher's {teacher}; set "
+        f"student.init.dim: {teacher}, or teacher.dim: {student} where its checkpoint has no projection"
+    )
 
 
 def reads_idf(trial: TrialConfig) -> bool:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from optical_ray.config.key import digest
-from optical_ray.config.trial import TrialConfig
+from optical_ray.config.trial import TrialConfig, widths_differ
 from optical_ray.data.input_files import copy_folder, is_uri, listing
 from optical_ray.encoders.interface import EncoderConfig
 from optical_ray.encoders.pretrained import PretrainedEncoder
@@ -45,10 +45,7 @@ def local_encoders(trial: TrialConfig, cache: Cache) -> tuple[EncoderConfig, Enc
     init = local(trial.student.init, cache)
     widths = _width("trial.teacher", teacher), _width("trial.student.init", init)
     if widths[0] != widths[1]:
-        raise InputError(
-            f"trial.student.init.dim: the student's vectors have {widths[1]} numbers, the teacher's {widths[0]}; set "
-            f"student.init.dim: {widths[0]}, or teacher.dim: {widths[1]} where its checkpoint has no projection"
-        )
+        raise InputError(f"trial.{widths_differ(*widths)}")
     return teacher, init
 
 

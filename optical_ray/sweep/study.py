@@ -21,6 +21,7 @@ from optical_ray.ledger import Ledger, TrialState
 from optical_ray.prepare.baselines import check_baselines, score_runs
 from optical_ray.prepare.study import Prepared, prepare_models
 from optical_ray.prepare.text import Text, prepare_text
+from optical_ray.storage import nearest_existing
 from optical_ray.summary import best_of
 from optical_ray.sweep.baselines import add_baselines
 from optical_ray.sweep.cluster import DRIVER_CPUS, Capacity, cluster, is_local, local_capacity, workers_of
@@ -62,7 +63,7 @@ def check_storage(storage: str) -> Path:
             f"--storage {storage}: must be a folder that all nodes share (local disk, NFS, EFS, Filestore)"
         )
     folder = Path(storage).expanduser()
-    existing = next(path for path in (folder, *folder.absolute().parents) if path.exists())
+    existing = nearest_existing(folder)
     if not existing.is_dir() or not os.access(existing, os.W_OK | os.X_OK):
         raise InputError(f"--storage {storage}: {existing} cannot be written to; choose another folder or its rights")
     return folder

@@ -48,6 +48,12 @@ class MlflowMirror(Tracker):
         self._shown: dict[str, str] = {}
         self._store: _Store | None = None
 
+    @classmethod
+    def of(cls, ledger: Ledger, uri: str | None = None, experiment_name: str | None = None) -> MlflowMirror:
+        """The mirror that the study was run with, but for what is named here."""
+        tracking = spec_of(ledger.study).get("tracking") or {}
+        return cls(ledger.folder, uri or tracking.get("uri"), experiment_name or tracking.get("experiment"))
+
     def sync(self) -> None:
         """Bring MLflow up to date with the ledger; raises the first failure after trying the other runs."""
         self._mirror(closing=False)

@@ -50,8 +50,7 @@ def serve(
     first, unless a launcher is at work. Where ``uri`` is a server, its address is said and nothing started. Raises
     ``InputError`` for a port that is taken.
     """
-    tracking = spec_of(Ledger.open(study_folder).study).get("tracking") or {}
-    mirror = MlflowMirror(study_folder, uri or tracking.get("uri"), experiment or tracking.get("experiment"))
+    mirror = MlflowMirror.of(Ledger.open(study_folder), uri, experiment)
     if not is_server(mirror.uri):
         _refuse_taken(port)
     _catch_up(mirror)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
 
+from optical_ray.cli import submitting
 from optical_ray.cli.submitting import submit_study
 from optical_ray.ledger import Ledger
 from optical_ray.types import InputError
@@ -27,6 +29,24 @@ def test_what_cannot_be_submitted_is_refused_here(tmp_path: Path) -> None:
         submit_study(path, "runs", [], NOBODY, wait=True)
     with pytest.raises(InputError, match=r"no Ray job server answers .*`ray dashboard cluster\.yaml`"):
         submit_study(path, "/shared", [], NOBODY, wait=True)
+
+
+def test_ctrl_c_leaves_the_job_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    class Client:
+        def submit_job(self, **given: Any) -> str:
+            assert "python -m optical_ray run study.yaml" in given["entrypoint"]
+            return "job-1"
+
+        def tail_job_logs(self, job: str) -> Any:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(submitting, "_client", lambda address: Client())
+    (tmp_path / "study.yaml").write_text("name: small")
+    assert submit_study(tmp_path / "study.yaml", "/shared", [], NOBODY, wait=True) == 0
+    said = capsys.readouterr().out
+    assert "the job goes on; its output: ray job logs --follow --address http://127.0.0.1:9 job-1" in said
 
 
 @pytest.mark.ray
