@@ -18,13 +18,13 @@ from torch import Tensor
 from optical_ray.config.load import trial_from_dict
 from optical_ray.config.trial import BitextConfig
 from optical_ray.encoders.checkpoint import Checkpoint
-from optical_ray.ledger import Ledger, TrialRecord
 from optical_ray.losses.interface import Loss
 from optical_ray.losses.optimal_transport import OptimalTransport
 from optical_ray.losses.weighted_sum import WeightedSum
 from optical_ray.ot.cost import cost_matrix
 from optical_ray.retrieval.embeddings import TokenEmbeddings
-from optical_ray.storage import write_json
+from optical_ray.study.files import write_json
+from optical_ray.study.records import Ledger, TrialRecord
 from optical_ray.types import InputError
 
 WIDE_FONTS = ("Noto Sans", "FreeSans", "Lohit", "Mukta", "Unifont")

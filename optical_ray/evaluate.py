@@ -17,7 +17,6 @@ import torch.distributed as dist
 
 from optical_ray.encoders.checkpoint import Checkpoint
 from optical_ray.encoders.token_encoder import TokenEncoder
-from optical_ray.ledger import Scores, read_scores
 from optical_ray.metrics.interface import Metric
 from optical_ray.metrics.scores import evaluate, mean, parse
 from optical_ray.metrics.trec_run import write_run
@@ -29,7 +28,8 @@ from optical_ray.ranking import (
     encode,
     rank_collection,
 )
-from optical_ray.storage import read_json, write_json
+from optical_ray.study.files import read_json, write_json
+from optical_ray.study.records import Scores, read_scores
 from optical_ray.types import PerQueryScores, Run
 
 MACRO = "macro_AP"

@@ -17,7 +17,7 @@ from optical_ray.data.ragged import Ragged, RaggedWriter
 from optical_ray.encoders.token_encoder import TokenEncoder
 from optical_ray.retrieval.embeddings import TokenEmbeddings
 from optical_ray.retrieval.late_interaction import CELLS_PER_BLOCK, maxsim, rank
-from optical_ray.storage import read_json
+from optical_ray.study.files import read_json
 from optical_ray.types import Qrels, Run
 
 RUN_DEPTH = 1000

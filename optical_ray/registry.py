@@ -1,13 +1,19 @@
-"""Choices of a room, discovered by walking it: a new member is one new file and no edit elsewhere."""
+"""What a spec can choose from: one class per file, found by walking the package that holds it."""
 
 from __future__ import annotations
 
 import importlib
 import pkgutil
 from dataclasses import fields, is_dataclass
-from typing import TypeVar, cast
+from typing import Any, ClassVar, TypeVar, cast
 
 T = TypeVar("T")
+
+
+class Configurable:
+    """Base of every dataclass that a spec can hold; pydantic refuses keys that are not its fields."""
+
+    __pydantic_config__: ClassVar[dict[str, Any]] = {"extra": "forbid"}
 
 
 def members(package: str, base: type[T]) -> dict[str, type[T]]:

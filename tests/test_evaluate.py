@@ -17,9 +17,9 @@ from optical_ray.data.datasets.trec import TrecCollection
 from optical_ray.encoders.checkpoint import Checkpoint
 from optical_ray.encoders.token_encoder import TokenEncoder
 from optical_ray.evaluate import Evaluator, Scored, means, read_per_query, write_evaluation, write_mean
-from optical_ray.ledger import read_scores
 from optical_ray.prepare.study import Prepared
-from optical_ray.storage import read_json
+from optical_ray.study.files import read_json
+from optical_ray.study.records import read_scores
 from tests.tiny_study import NUM_TOPICS, TARGETS
 
 NUM_DOCUMENTS = 2 * NUM_TOPICS

@@ -17,7 +17,7 @@ from optical_ray.encoders.tokenizer import train_vocabulary
 from optical_ray.evaluate import MACRO, score, write_evaluation
 from optical_ray.metrics.scores import mean, parse
 from optical_ray.ranking import DocumentVectors, EncodedCollection, chosen_documents, encode, rank_collection
-from optical_ray.storage import read_json
+from optical_ray.study.files import read_json
 from optical_ray.types import Qrels, Run
 from tests.tiny_study import WORDS
 

@@ -16,7 +16,7 @@ from optical_ray.analysis.page import Card, HeatCell, HeatRow, HeatTable, Sectio
 from optical_ray.analysis.significance import CONDITIONAL
 from optical_ray.analysis.study import BASELINE_NAMES, FloatArray, Study, baseline_name, nan_mean
 from optical_ray.analysis.tables import Column, Table, Value
-from optical_ray.ledger import Ledger, read_scores
+from optical_ray.study.records import Ledger, read_scores
 
 
 def answer_section(study: Study, lines: Sequence[Headline]) -> Section:

@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from optical_ray.analysis.study import ENGLISH_ONLY, EVAL, TEST, Excluded, FloatArray, Panel, Study, System
-from optical_ray.ledger import VERSION, Ledger, TrialRecord, TrialState, read_scores
+from optical_ray.study.records import VERSION, Ledger, TrialRecord, TrialState, read_scores
 from optical_ray.types import InputError
 
 SOURCES = "data.source_languages"

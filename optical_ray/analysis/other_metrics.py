@@ -7,7 +7,7 @@ import numpy as np
 from optical_ray.analysis.effects import Matrix
 from optical_ray.analysis.study import ENGLISH_ONLY, Study, baseline_name
 from optical_ray.analysis.tables import Column, Table, Value
-from optical_ray.ledger import Ledger
+from optical_ray.study.records import Ledger
 
 
 def other_metrics(study: Study, cells: Matrix, ledger: Ledger) -> tuple[Table, ...]:

@@ -11,7 +11,7 @@ from optical_ray.analysis.data_lines import data_lines
 from optical_ray.analysis.page import Section
 from optical_ray.analysis.study import Study
 from optical_ray.analysis.tables import Column, Table, Value
-from optical_ray.ledger import Ledger, TrialRecord
+from optical_ray.study.records import Ledger, TrialRecord
 
 LONGEST = 400
 """Characters of a manifest that the page shows."""

@@ -23,9 +23,9 @@ from optical_ray.analysis.search import search_section
 from optical_ray.analysis.study import Study
 from optical_ray.analysis.tables import Column, Table, write_tables
 from optical_ray.analysis.topics import topic_section
-from optical_ray.ledger import Ledger
-from optical_ray.storage import write_atomic
-from optical_ray.summary import unconverged
+from optical_ray.study.files import write_atomic
+from optical_ray.study.records import Ledger
+from optical_ray.study.summary import unconverged
 
 
 @dataclass(frozen=True)

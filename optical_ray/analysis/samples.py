@@ -16,7 +16,7 @@ from optical_ray.analysis.figures import COLOURS, layout
 from optical_ray.analysis.page import Figure, Section
 from optical_ray.analysis.study import ENGLISH_ONLY, Study
 from optical_ray.analysis.tables import Column, Table, Value
-from optical_ray.storage import read_json
+from optical_ray.study.files import read_json
 
 MOST_SAMPLES = 12
 MOST_TOKENS = 60

@@ -13,7 +13,7 @@ from optical_ray.analysis.figures import BLUE, INK, Line, layout, lines, rounded
 from optical_ray.analysis.page import Figure, Section
 from optical_ray.analysis.study import FloatArray, Study
 from optical_ray.analysis.tables import Column, Table
-from optical_ray.ledger import Ledger
+from optical_ray.study.records import Ledger
 
 FEWEST_CONFIGURATIONS = 8
 MOST_FAINT = 30

@@ -13,7 +13,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from optical_ray.storage import write_atomic
+from optical_ray.study.files import write_atomic
 
 Value = str | float | int | bool | None
 

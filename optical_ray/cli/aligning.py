@@ -11,7 +11,7 @@ from rich.table import Table
 
 from optical_ray.cli.exporting import find_trial, student_folder
 from optical_ray.cli.terminal import console
-from optical_ray.ledger import Ledger
+from optical_ray.study.records import Ledger
 
 if TYPE_CHECKING:
     from optical_ray.alignment import Alignment

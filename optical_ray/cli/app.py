@@ -8,7 +8,7 @@ from typing import Annotated, Any, NoReturn
 
 import typer
 
-from optical_ray.lease import LeaseHeld
+from optical_ray.study.lease import LeaseHeld
 from optical_ray.types import InputError
 
 DONE, TRIALS_FAILED, BAD_INPUT, LEASE_HELD, INTERRUPTED = 0, 1, 2, 3, 130

@@ -8,8 +8,8 @@ from pathlib import Path
 from uuid import uuid4
 
 from optical_ray.cli.terminal import console
-from optical_ray.ledger import Ledger, TrialRecord, TrialState
 from optical_ray.registry import members
+from optical_ray.study.records import Ledger, TrialRecord, TrialState
 from optical_ray.types import InputError
 
 

@@ -12,9 +12,9 @@ from pathlib import Path
 from rich.table import Table
 
 from optical_ray.cli.terminal import console
-from optical_ray.lease import Lease, LeaseHeld, holder_of
-from optical_ray.ledger import Ledger, TrialState
-from optical_ray.storage import nearest_existing
+from optical_ray.study.files import nearest_existing
+from optical_ray.study.lease import Lease, LeaseHeld, holder_of
+from optical_ray.study.records import Ledger, TrialState
 from optical_ray.tracking.mlflow import MlflowMirror
 from optical_ray.tracking.store import is_server, why_unreachable
 from optical_ray.types import InputError

@@ -12,9 +12,9 @@ from optical_ray.cli.twins import twins
 from optical_ray.config.baselines import Control
 from optical_ray.config.experiment import Experiment
 from optical_ray.config.space import Subset
-from optical_ray.ledger import Ledger
-from optical_ray.storage import nearest_existing
-from optical_ray.summary import seconds_left
+from optical_ray.study.files import nearest_existing
+from optical_ray.study.records import Ledger
+from optical_ray.study.summary import seconds_left
 from optical_ray.sweep.cluster import Capacity
 from optical_ray.sweep.proposals import first_ones, num_configurations
 

@@ -13,8 +13,8 @@ from rich.table import Table
 from rich.text import Text
 
 from optical_ray.config.experiment import Experiment
-from optical_ray.ledger import TrialRecord, TrialState
-from optical_ray.summary import best_of, seconds_left, states
+from optical_ray.study.records import TrialRecord, TrialState
+from optical_ray.study.summary import best_of, seconds_left, states
 from optical_ray.sweep.study import Progress
 
 EVERY = 1.0

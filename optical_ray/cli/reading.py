@@ -7,9 +7,9 @@ from pathlib import Path
 
 from optical_ray.cli.tables import best_lines, score_table
 from optical_ray.cli.terminal import console
-from optical_ray.lease import holder_of
-from optical_ray.ledger import Ledger, TrialState
-from optical_ray.summary import seconds_left, states, status_json, unconverged_lines
+from optical_ray.study.lease import holder_of
+from optical_ray.study.records import Ledger, TrialState
+from optical_ray.study.summary import seconds_left, states, status_json, unconverged_lines
 
 
 def show_status(study_dir: Path, *, as_json: bool) -> None:

@@ -16,8 +16,8 @@ from optical_ray.cli.tables import BEST, SUPERVISED, best_lines, score_table
 from optical_ray.cli.terminal import chatter_to, console
 from optical_ray.config.experiment import Experiment
 from optical_ray.config.load import load
-from optical_ray.ledger import Ledger, TrialState
-from optical_ray.summary import unconverged_lines
+from optical_ray.study.records import Ledger, TrialState
+from optical_ray.study.summary import unconverged_lines
 from optical_ray.sweep.cluster import cluster
 from optical_ray.sweep.description import check_unchanged
 from optical_ray.sweep.study import (

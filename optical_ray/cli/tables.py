@@ -8,8 +8,8 @@ from statistics import fmean
 from rich.table import Table
 from rich.text import Text
 
-from optical_ray.ledger import Ledger, Scores, TrialRecord, TrialState
-from optical_ray.summary import Best, best_of
+from optical_ray.study.records import Ledger, Scores, TrialRecord, TrialState
+from optical_ray.study.summary import Best, best_of
 
 SUPERVISED = "°"
 BEST = "*"

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 
 import pyarrow as pa
 
+from optical_ray.registry import Configurable
 from optical_ray.types import Collection, RelevancePair
 
 BITEXT_SCHEMA = pa.schema([("id", pa.string()), ("pivot", pa.string()), ("foreign", pa.string())])
@@ -27,7 +28,7 @@ class Counts:
         self.dropped[reason] = self.dropped.get(reason, 0) + 1
 
 
-class BitextDataset(ABC):
+class BitextDataset(Configurable, ABC):
     """Sentence pairs between the pivot (English) and each of several languages."""
 
     kind: str
@@ -50,7 +51,7 @@ class BitextDataset(ABC):
         """Licence and origin, one line."""
 
 
-class CollectionDataset(ABC):
+class CollectionDataset(Configurable, ABC):
     """A retrieval test collection for one target language, with an ``eval`` and a ``test`` split.
 
     Choices are made on ``eval`` and reported on ``test``.
@@ -79,7 +80,7 @@ class CollectionDataset(ABC):
         return "not stated"
 
 
-class RelevanceDataset(ABC):
+class RelevanceDataset(Configurable, ABC):
     """Query-document pairs in the pivot language, for training a teacher."""
 
     kind: str

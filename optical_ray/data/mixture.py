@@ -10,12 +10,13 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from optical_ray.data.permutation import mix_seed, permute
+from optical_ray.registry import Configurable
 from optical_ray.types import InputError
 
 Rows = npt.NDArray[np.int64]
@@ -25,7 +26,7 @@ SUBSAMPLE, EPOCH, SHUFFLE, BATCH_ORDER = range(4)
 
 
 @dataclass(frozen=True, kw_only=True)
-class MixtureConfig:
+class MixtureConfig(Configurable):
     """Budgets and sampling.
 
     ``pairs`` is the amount of all languages together, in equal shares (``fixed_total``), or of each (``per_language``);
@@ -42,8 +43,6 @@ class MixtureConfig:
     repeat: bool = False
     batch_size: int = 64
     window: int = 32
-
-    __pydantic_config__: ClassVar[dict[str, Any]] = {"extra": "forbid"}
 
     def __post_init__(self) -> None:
         for name in ("pairs", "batch_size", "window"):

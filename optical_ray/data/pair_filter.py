@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import islice
-from typing import Any, ClassVar, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +14,7 @@ from optical_ray.data.interface import Counts
 from optical_ray.data.normalise import normalise
 from optical_ray.data.seen_texts import SeenTexts
 from optical_ray.data.sentence_length import num_words
+from optical_ray.registry import Configurable
 from optical_ray.types import InputError
 
 BLOCK = 8192
@@ -29,7 +30,7 @@ class Pair(NamedTuple):
 
 
 @dataclass(frozen=True, kw_only=True)
-class PairFilter:
+class PairFilter(Configurable):
     """Drops pairs, in this order of tests: empty side, score, identical sides, length, ratio, duplicate.
 
     Lengths are in words (``sentence_length.num_words``), both sides tested; ``max_ratio`` is the longer side over the
@@ -43,8 +44,6 @@ class PairFilter:
     drop_identical: bool = True
     duplicates: Literal["side", "pair", "keep"] = "side"
     min_score: float | None = None
-
-    __pydantic_config__: ClassVar[dict[str, Any]] = {"extra": "forbid"}
 
     def __post_init__(self) -> None:
         if not 1 <= self.min_length <= self.max_length:

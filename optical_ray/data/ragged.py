@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from optical_ray.storage import read_json, write_json
+from optical_ray.study.files import read_json, write_json
 
 
 @dataclass(frozen=True)

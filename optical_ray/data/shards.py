@@ -19,7 +19,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from optical_ray.data.interface import BITEXT_SCHEMA, BitextDataset, Counts
-from optical_ray.storage import read_json, write_json
+from optical_ray.study.files import read_json, write_json
 from optical_ray.types import InputError
 
 ROWS_FILE, MANIFEST_FILE = "rows.arrow", "manifest.json"

@@ -7,7 +7,6 @@ import heapq
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import PurePosixPath
-from typing import Any, ClassVar
 
 from optical_ray.data.collection_assembly import EmptyText, assemble, gather, require_split, split_by_id
 from optical_ray.data.digests import fingerprint
@@ -44,8 +43,6 @@ class TopicCollection(CollectionDataset):
     max_documents: int | None = None
     empty_text: EmptyText = "refuse"
     licence: str = "not stated"
-
-    __pydantic_config__: ClassVar[dict[str, Any]] = {"extra": "forbid"}
 
     def __post_init__(self) -> None:
         if not 0 <= self.eval_fraction <= 1:

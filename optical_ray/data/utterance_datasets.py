@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Literal
+from typing import Any, Literal
 
 import pyarrow as pa
 
@@ -44,8 +44,6 @@ class UtteranceBitext(BitextDataset):
     partition: str = "train"
     parallel_languages: tuple[str, ...] = ()
     limits: dict[str, int] = field(default_factory=dict, hash=False)
-
-    __pydantic_config__: ClassVar[dict[str, Any]] = {"extra": "forbid"}
 
     def __post_init__(self) -> None:
         if any(limit < 0 for limit in self.limits.values()):
@@ -114,8 +112,6 @@ class UtteranceCollection(CollectionDataset):
     eval_partition: str = "eval"
     test_partition: str = "test"
     eval_fraction: float = 0.3
-
-    __pydantic_config__: ClassVar[dict[str, Any]] = {"extra": "forbid"}
 
     def __post_init__(self) -> None:
         if self.task not in TASKS:
@@ -210,8 +206,6 @@ class UtteranceRelevance(RelevanceDataset):
     root: str
     pivot: str = "en"
     partition: str = "train"
-
-    __pydantic_config__: ClassVar[dict[str, Any]] = {"extra": "forbid"}
 
     @abstractmethod
     def source(self) -> UtteranceSource:

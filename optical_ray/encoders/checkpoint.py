@@ -17,7 +17,7 @@ from optical_ray.encoders.conventions import Conventions
 from optical_ray.encoders.token_encoder import TokenEncoder
 from optical_ray.encoders.tokenizer import MARKERS, PieceTokenizer, Role, from_backend
 from optical_ray.encoders.weight_files import read_settings
-from optical_ray.storage import write_json
+from optical_ray.study.files import write_json
 from optical_ray.types import InputError
 
 META = "encoder.json"

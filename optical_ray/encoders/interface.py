@@ -9,9 +9,10 @@ from typing import Any
 from optical_ray.encoders.conventions import Conventions, Support
 from optical_ray.encoders.token_encoder import TokenEncoder
 from optical_ray.encoders.tokenizer import PieceTokenizer
+from optical_ray.registry import Configurable
 
 
-class EncoderConfig(ABC):
+class EncoderConfig(Configurable, ABC):
     """An encoder one can ask for: a frozen dataclass with a ``kind``.
 
     ``query_length`` and ``document_length`` are the limits in pieces, specials included. ``is_trained`` says

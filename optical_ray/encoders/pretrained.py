@@ -6,7 +6,7 @@ import hashlib
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import Any, Literal
 
 import tokenizers
 import torch
@@ -52,7 +52,6 @@ class PretrainedEncoder(EncoderConfig):
     trim_vocabulary: bool = field(default=False, metadata={"since": 2})
 
     is_trained = True
-    __pydantic_config__: ClassVar = {"extra": "forbid"}
 
     def __post_init__(self) -> None:
         if not self.checkpoint:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Literal
+from typing import Any, Literal
 
 import torch
 from torch import nn
@@ -40,7 +40,6 @@ class ScratchEncoder(EncoderConfig):
     query_expansion: bool = field(default=False, metadata={"since": 2})
 
     is_trained = False
-    __pydantic_config__: ClassVar = {"extra": "forbid"}
 
     def __post_init__(self) -> None:
         for name in ("layers", "hidden", "heads", "intermediate", "dim"):

@@ -7,7 +7,7 @@ from typing import Any
 
 from safetensors import SafetensorError, safe_open
 
-from optical_ray.storage import read_json
+from optical_ray.study.files import read_json
 from optical_ray.types import InputError
 
 WEIGHTS = "*.safetensors"

@@ -8,7 +8,7 @@ from typing import Any
 import yaml
 
 from optical_ray.export.interface import Format, Student
-from optical_ray.ledger import Ledger, Scores, TrialRecord
+from optical_ray.study.records import Ledger, Scores, TrialRecord
 
 PIVOT = "en"
 

@@ -13,7 +13,7 @@ from typing import Any, Literal
 from optical_ray.encoders.conventions import punctuation
 from optical_ray.export.interface import Format, Student
 from optical_ray.export.parts import backbone_weights, projection_weight, write_config, write_tokenizer, write_weights
-from optical_ray.storage import write_json
+from optical_ray.study.files import write_json
 from optical_ray.types import InputError
 
 FAMILIES = {"xlm-roberta": ("roberta", "xlm-roberta-base"), "bert": ("bert", "bert-base-multilingual-uncased")}

@@ -12,7 +12,7 @@ from typing import Any, Literal
 from optical_ray.encoders.conventions import punctuation
 from optical_ray.export.interface import Format, Student
 from optical_ray.export.parts import backbone_weights, write_config, write_dense, write_tokenizer, write_weights
-from optical_ray.storage import read_json, write_json
+from optical_ray.study.files import read_json, write_json
 
 TOKENS = {"module_input_name": "token_embeddings", "module_output_name": "token_embeddings"}
 

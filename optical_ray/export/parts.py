@@ -17,7 +17,7 @@ from optical_ray.encoders.layouts import IDENTITY, TABLES
 from optical_ray.encoders.token_encoder import TokenEncoder
 from optical_ray.encoders.tokenizer import PieceTokenizer
 from optical_ray.export.interface import Student
-from optical_ray.storage import write_json
+from optical_ray.study.files import write_json
 
 NAMES = {
     "cls_token": ("<s>", "[CLS]"), "sep_token": ("</s>", "[SEP]"), "pad_token": ("<pad>", "[PAD]"),

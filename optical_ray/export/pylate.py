@@ -13,7 +13,7 @@ from optical_ray.encoders.conventions import punctuation
 from optical_ray.encoders.tokenizer import MARKERS
 from optical_ray.export.interface import Format, Student
 from optical_ray.export.parts import backbone_weights, write_config, write_dense, write_tokenizer, write_weights
-from optical_ray.storage import read_json, write_json
+from optical_ray.study.files import read_json, write_json
 
 MODULES = [
     {"idx": 0, "name": "0", "path": "", "type": "sentence_transformers.models.Transformer"},

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
-from typing import Any, ClassVar, Literal
+from typing import ClassVar, Literal
 
 import torch
 from jaxtyping import Float
@@ -28,7 +28,6 @@ class Contrastive(Loss):
     out. Source: van den Oord et al. 2018 (arXiv 1807.03748), equation 4, on MaxSim (arXiv 2004.12832).
     """
 
-    __pydantic_config__: ClassVar[dict[str, Any]] = {"extra": "forbid"}
     in_batch: ClassVar[bool] = True
 
     kind: Literal["contrastive"] = "contrastive"

@@ -6,7 +6,7 @@ Shapes: ``B`` pairs, ``M`` student tokens, ``N`` teacher tokens, ``D`` embedding
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal
+from typing import Literal
 
 import torch
 from jaxtyping import Bool, Float
@@ -24,8 +24,6 @@ class Greedy(Loss):
     constant to the gradient. Source: Li et al., NAACL 2022 (Dr.DECR, arXiv 2112.08185), section 2 (token alignment);
     there padding takes part and sides are cut to one length, here neither.
     """
-
-    __pydantic_config__: ClassVar[dict[str, Any]] = {"extra": "forbid"}
 
     kind: Literal["greedy"] = "greedy"
 

@@ -12,6 +12,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from optical_ray.registry import Configurable
 from optical_ray.retrieval.embeddings import TokenEmbeddings
 
 
@@ -23,7 +24,7 @@ class LossOutput:
     diagnostics: dict[str, Tensor] = field(default_factory=dict)
 
 
-class Loss(ABC):
+class Loss(Configurable, ABC):
     """A distillation loss: a frozen dataclass with a ``kind``, called on the two sides of ``B`` sentence pairs.
 
     ``in_batch`` says that pairs of a batch see each other: then the training step hands it the batch of all

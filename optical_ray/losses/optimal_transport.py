@@ -6,7 +6,7 @@ Shapes: ``B`` pairs, ``M`` student tokens, ``N`` teacher tokens, ``D`` embedding
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Literal
+from typing import Literal
 
 import torch
 from jaxtyping import Float
@@ -36,8 +36,6 @@ class OptimalTransport(Loss):
     Raises ``ValueError`` where marginals need what the embeddings do not have. Source: Huang, Yu and Allan, WSDM
     2023 (arXiv 2301.12566), section 4; norm marginals: Yokoi et al., EMNLP 2020 (arXiv 2004.15003).
     """
-
-    __pydantic_config__: ClassVar[dict[str, Any]] = {"extra": "forbid"}
 
     kind: Literal["optimal_transport"] = "optimal_transport"
     cost: CostKind = "cosine"

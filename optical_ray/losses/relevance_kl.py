@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
-from typing import Any, ClassVar, Literal
+from typing import ClassVar, Literal
 
 from jaxtyping import Float
 from torch import Tensor
@@ -28,7 +28,6 @@ class RelevanceKL(Loss):
     the batch as documents as in Hofstätter et al., SIGIR 2021 (TAS-B, arXiv 2104.06967).
     """
 
-    __pydantic_config__: ClassVar[dict[str, Any]] = {"extra": "forbid"}
     in_batch: ClassVar[bool] = True
 
     kind: Literal["relevance_kl"] = "relevance_kl"

@@ -6,7 +6,7 @@ Shapes: ``B`` pairs, ``M`` student tokens, ``N`` teacher tokens, ``D`` embedding
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal
+from typing import Literal
 
 from jaxtyping import Float
 from torch import Tensor
@@ -22,8 +22,6 @@ class SentenceMSE(Loss):
     Source: Reimers and Gurevych, EMNLP 2020 (arXiv 2004.09813), equation 1, its second term (the first, on the pivot
     side, is the anchor of the training step); summed, not averaged, over dimensions.
     """
-
-    __pydantic_config__: ClassVar[dict[str, Any]] = {"extra": "forbid"}
 
     kind: Literal["sentence_mse"] = "sentence_mse"
 

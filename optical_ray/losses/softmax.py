@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal
+from typing import Literal
 
 import torch
 
@@ -24,8 +24,6 @@ class Softmax(Loss):
     ``optimal_transport`` at epsilon = temperature. The plan is a constant to the gradient. Source: the relaxed word
     mover's distance, Kusner et al., ICML 2015, section 4, with an entropy.
     """
-
-    __pydantic_config__: ClassVar[dict[str, Any]] = {"extra": "forbid"}
 
     kind: Literal["softmax"] = "softmax"
     cost: CostKind = "cosine"

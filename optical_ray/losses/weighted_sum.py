@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, Literal
 
 import torch
 from torch import Tensor
 
 from optical_ray.losses.interface import Loss, LossOutput
-from optical_ray.registry import members
+from optical_ray.registry import Configurable, members
 from optical_ray.retrieval.embeddings import TokenEmbeddings
 
 
@@ -27,10 +27,8 @@ class AnyLoss:
 
 
 @dataclass(frozen=True)
-class WeightedLoss:
+class WeightedLoss(Configurable):
     """One term: ``weight`` > 0 times ``loss``."""
-
-    __pydantic_config__: ClassVar[dict[str, Any]] = {"extra": "forbid"}
 
     loss: Annotated[Loss, AnyLoss()]
     weight: float = 1.0
@@ -47,8 +45,6 @@ class WeightedSum(Loss):
     Every term's value is reported as ``loss/<kind>``, beside its own diagnostics. Pairs see each other where they do
     in any term.
     """
-
-    __pydantic_config__: ClassVar[dict[str, Any]] = {"extra": "forbid"}
 
     kind: Literal["sum"] = "sum"
     terms: tuple[WeightedLoss, ...] = ()

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any, ClassVar
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional
+
+from optical_ray.registry import Configurable
 
 NEGLIGIBLE = {torch.float32: 1e-30, torch.float64: 1e-280}
 """Mass below which a cell is empty: it would soon be a denormal number, and those are slow."""
@@ -22,7 +23,7 @@ SPAN = 60.0
 
 
 @dataclass(frozen=True)
-class IpotConfig:
+class IpotConfig(Configurable):
     """When to stop and how bold to be.
 
     ``beta``: step size, in units of the cost, >= 0.01; the smaller, the bolder. ``iterations``: steps.
@@ -30,8 +31,6 @@ class IpotConfig:
 
     The defaults are those of LightningDOT. Raises ``ValueError`` for a value out of range.
     """
-
-    __pydantic_config__: ClassVar[dict[str, Any]] = {"extra": "forbid"}
 
     beta: float = 0.5
     iterations: int = 50

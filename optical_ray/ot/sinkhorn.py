@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
-from typing import Any, ClassVar, Literal
+from typing import Any, Literal
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -15,12 +15,13 @@ from torch import Tensor
 
 from optical_ray.ot import log_domain, scaling
 from optical_ray.ot.problem import Solution
+from optical_ray.registry import Configurable
 
 Backend = Literal["auto", "scaling", "log", "fused"]
 
 
 @dataclass(frozen=True)
-class SinkhornConfig:
+class SinkhornConfig(Configurable):
     """When to stop, how smooth the plan is, and how gradients flow.
 
     ``epsilon``: entropic regularisation, in units of the cost. ``max_iterations``: an iteration updates both sides.
@@ -36,8 +37,6 @@ class SinkhornConfig:
         ...
     ValueError: epsilon: must be > 0, got -1.0
     """
-
-    __pydantic_config__: ClassVar[dict[str, Any]] = {"extra": "forbid"}
 
     epsilon: float = 0.1
     max_iterations: int = 50

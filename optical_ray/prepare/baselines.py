@@ -17,7 +17,7 @@ from optical_ray.prepare.text import Text
 from optical_ray.prepare.tokens import CollectionSource
 from optical_ray.prepare.topics import run_digest, run_of, topic_texts, topics_digest
 from optical_ray.ranking import RUN_DEPTH, EncodedCollection
-from optical_ray.storage import read_json, write_json
+from optical_ray.study.files import read_json, write_json
 from optical_ray.types import InputError, Run
 
 

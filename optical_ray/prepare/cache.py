@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from uuid import uuid4
 
-from optical_ray.storage import write_json
+from optical_ray.study.files import write_json
 
 MANIFEST = "manifest.json"
 

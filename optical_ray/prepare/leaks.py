@@ -18,7 +18,7 @@ from optical_ray.data.leaks import EvaluationTexts, find_leaks
 from optical_ray.data.shards import ShardReader
 from optical_ray.prepare.cache import MANIFEST, Cache
 from optical_ray.prepare.tokens import CollectionSource
-from optical_ray.storage import read_json
+from optical_ray.study.files import read_json
 
 KIND = "leaks"
 

@@ -28,7 +28,7 @@ from optical_ray.evaluate import Evaluator, write_evaluation
 from optical_ray.prepare.cache import MANIFEST
 from optical_ray.prepare.tokens import teacher_rows, unique_pivots
 from optical_ray.ranking import encode
-from optical_ray.storage import append_jsonl, write_json
+from optical_ray.study.files import append_jsonl, write_json
 from optical_ray.training.batches import pad_ids
 from optical_ray.training.checkpoint import load_state, save_state
 from optical_ray.training.context import Context, Rows

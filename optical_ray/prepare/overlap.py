@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from optical_ray.config.experiment import Experiment
 from optical_ray.data.ragged import Ragged
 from optical_ray.prepare.text import Text
-from optical_ray.storage import read_json
+from optical_ray.study.files import read_json
 
 
 def subword_overlap(experiment: Experiment, text: Text) -> dict[str, dict[str, float]]:

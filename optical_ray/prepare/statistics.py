@@ -21,7 +21,7 @@ from optical_ray.prepare.cache import MANIFEST, Cache
 from optical_ray.prepare.text import Text
 from optical_ray.prepare.tokens import CollectionSource
 from optical_ray.ranking import RUN_DEPTH, EncodedCollection
-from optical_ray.storage import read_json
+from optical_ray.study.files import read_json
 from optical_ray.types import Qrels
 
 

@@ -19,7 +19,7 @@ from optical_ray.prepare.leaks import leak_digests
 from optical_ray.prepare.models import ROWS, ModelsJob, build_models
 from optical_ray.prepare.overlap import subword_overlap
 from optical_ray.prepare.text import SPLITS, Say, Text, flat
-from optical_ray.storage import read_json, write_json
+from optical_ray.study.files import read_json, write_json
 from optical_ray.training.context import Context
 from optical_ray.training.loop import DistillationJob, ScoringJob
 

@@ -31,7 +31,7 @@ from optical_ray.prepare.tokens import (
     unique_pivots,
 )
 from optical_ray.prepare.vocabulary import tokenizer_of
-from optical_ray.storage import read_json
+from optical_ray.study.files import read_json
 from optical_ray.training.mixing import mixture_of, tables_of
 from optical_ray.types import InputError
 

@@ -20,7 +20,7 @@ from optical_ray.data.ragged import Ragged, RaggedWriter
 from optical_ray.data.shards import ShardReader, write_bitext_shard
 from optical_ray.encoders.tokenizer import PieceTokenizer, Role
 from optical_ray.prepare.cache import Cache
-from optical_ray.storage import write_json
+from optical_ray.study.files import write_json
 from optical_ray.types import Collection
 
 LAYOUT = 2

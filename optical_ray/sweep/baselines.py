@@ -19,7 +19,7 @@ from optical_ray.prepare.study import Prepared
 from optical_ray.prepare.text import Say, Text
 from optical_ray.prepare.tokens import Pieces, collection_tokens
 from optical_ray.prepare.topics import topic_texts, topics_digest, translated
-from optical_ray.storage import read_json, write_json
+from optical_ray.study.files import read_json, write_json
 from optical_ray.sweep.cluster import workers_of
 from optical_ray.sweep.rescore import RescoringJob, score_students
 from optical_ray.training.driver import Workers, fit

@@ -14,9 +14,9 @@ from optical_ray.config.baselines import TeacherTopics
 from optical_ray.config.experiment import Experiment
 from optical_ray.config.key import canonical
 from optical_ray.config.trial import trims_vocabulary
-from optical_ray.ledger import VERSION
 from optical_ray.prepare.text import Text
-from optical_ray.storage import read_json, write_json
+from optical_ray.study.files import read_json, write_json
+from optical_ray.study.records import VERSION
 from optical_ray.sweep.proposals import first_ones
 from optical_ray.types import InputError
 

@@ -9,9 +9,9 @@ from pathlib import Path
 from optical_ray.config.experiment import Experiment
 from optical_ray.encoders.checkpoint import Checkpoint
 from optical_ray.evaluate import Evaluator, write_evaluation
-from optical_ray.ledger import Ledger, Scores, TrialState
 from optical_ray.prepare.study import Prepared
 from optical_ray.prepare.text import SPLITS
+from optical_ray.study.records import Ledger, Scores, TrialState
 from optical_ray.sweep.cluster import workers_of
 from optical_ray.training.context import Context
 from optical_ray.training.driver import fit

@@ -11,9 +11,9 @@ from ray.tune.search import Searcher
 from optical_ray.config.experiment import Experiment
 from optical_ray.config.load import with_params
 from optical_ray.config.space import Params
-from optical_ray.ledger import Ledger, TrialState
 from optical_ray.prepare.study import Prepared
-from optical_ray.summary import objective_of
+from optical_ray.study.records import Ledger, TrialState
+from optical_ray.study.summary import objective_of
 from optical_ray.sweep.proposals import Proposals
 
 FINISHED_ATTEMPT = "finished_attempt"

@@ -16,13 +16,13 @@ from ray.tune.schedulers import ASHAScheduler, FIFOScheduler
 
 from optical_ray.config.experiment import Experiment
 from optical_ray.config.space import Params
-from optical_ray.lease import Lease
-from optical_ray.ledger import Ledger, TrialState
 from optical_ray.prepare.baselines import check_baselines, score_runs
 from optical_ray.prepare.study import Prepared, prepare_models
 from optical_ray.prepare.text import Text, prepare_text
-from optical_ray.storage import nearest_existing
-from optical_ray.summary import best_of
+from optical_ray.study.files import nearest_existing
+from optical_ray.study.lease import Lease
+from optical_ray.study.records import Ledger, TrialState
+from optical_ray.study.summary import best_of
 from optical_ray.sweep.baselines import add_baselines
 from optical_ray.sweep.cluster import DRIVER_CPUS, Capacity, cluster, is_local, local_capacity, workers_of
 from optical_ray.sweep.description import check_unchanged, describe

@@ -8,8 +8,8 @@ from typing import Any
 from ray import train, tune
 from ray.tune.integration.ray_train import TuneReportCallback
 
-from optical_ray.ledger import TrialRecord
-from optical_ray.storage import read_json
+from optical_ray.study.files import read_json
+from optical_ray.study.records import TrialRecord
 from optical_ray.training.driver import Workers, fit
 from optical_ray.training.loop import DistillationJob, distil
 

@@ -24,7 +24,7 @@ from pathlib import Path
 
 from ray.util.metrics import Gauge
 
-from optical_ray.ledger import Ledger, TrialState
+from optical_ray.study.records import Ledger, TrialState
 from optical_ray.tracking.images import spec_of
 from optical_ray.tracking.interface import Tracker
 

@@ -1,7 +1,7 @@
 """What a mirror of a study should show, read from its folder alone: one ``RunImage`` a trial, baseline and teacher.
 
-Besides the files that `optical_ray.ledger` names, and all optional: ``study.json`` holds ``experiment`` (the resolved
-YAML), ``targets``, ``digests`` and ``git_commit``; ``baselines/<name>/baseline.json`` ``key`` and ``state``;
+Besides the files that `optical_ray.study.records` names, and all optional: ``study.json`` holds ``experiment`` (the
+resolved YAML), ``targets``, ``digests`` and ``git_commit``; ``baselines/<name>/baseline.json`` ``key`` and ``state``;
 ``teacher.json`` ``key``, ``state`` and ``rows`` (a metrics.jsonl, relative to the study's folder).
 """
 
@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from optical_ray.ledger import Ledger, TrialRecord, TrialState, read_scores
-from optical_ray.storage import last_jsonl, read_json, read_jsonl
+from optical_ray.study.files import last_jsonl, read_json, read_jsonl
+from optical_ray.study.records import Ledger, TrialRecord, TrialState, read_scores
 from optical_ray.tracking.names import final_scores, flatten, row_name, stamp, text
 
 STATUS = {

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from optical_ray.ledger import Ledger, TrialState
+from optical_ray.study.records import Ledger, TrialState
 from optical_ray.tracking.images import Point, RunImage, shared_tags, spec_of, study_images
 from optical_ray.tracking.interface import Tracker
 from optical_ray.tracking.names import flatten, stamp

@@ -14,7 +14,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from optical_ray.ledger import Scores
+from optical_ray.study.records import Scores
 
 MAX_TEXT = 500
 MAX_NAME = 250

@@ -22,9 +22,9 @@ from types import FrameType
 from typing import Any, NoReturn
 from urllib.parse import quote
 
-from optical_ray.lease import holder_of
-from optical_ray.ledger import Ledger
-from optical_ray.storage import read_json
+from optical_ray.study.files import read_json
+from optical_ray.study.lease import holder_of
+from optical_ray.study.records import Ledger
 from optical_ray.tracking.images import spec_of, targets_of
 from optical_ray.tracking.mlflow import MlflowMirror
 from optical_ray.tracking.names import legal

@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from optical_ray.storage import read_json, write_json
+from optical_ray.study.files import read_json, write_json
 from optical_ray.training.step import TrainState
 
 

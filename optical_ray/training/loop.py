@@ -15,7 +15,7 @@ from optical_ray.data.mixture import Mixture
 from optical_ray.encoders.checkpoint import Checkpoint, save
 from optical_ray.encoders.token_encoder import TokenEncoder
 from optical_ray.evaluate import Evaluation, Evaluator, means, write_evaluation
-from optical_ray.storage import append_jsonl
+from optical_ray.study.files import append_jsonl
 from optical_ray.training.batches import Control, PairStream
 from optical_ray.training.checkpoint import load_state, save_state
 from optical_ray.training.context import Context, Rows

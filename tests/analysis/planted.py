@@ -20,8 +20,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from optical_ray.analysis.study import ENGLISH_ONLY, Panel, Study, System
-from optical_ray.ledger import VERSION, Ledger, TrialState
-from optical_ray.storage import write_json
+from optical_ray.study.files import write_json
+from optical_ray.study.records import VERSION, Ledger, TrialState
 
 
 @dataclass(frozen=True)

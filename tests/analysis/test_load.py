@@ -11,8 +11,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from optical_ray.analysis import load_study, write_report
-from optical_ray.ledger import Ledger, TrialState
-from optical_ray.storage import read_json, write_json
+from optical_ray.study.files import read_json, write_json
+from optical_ray.study.records import Ledger, TrialState
 from optical_ray.types import InputError
 from tests.analysis.planted import Planted, write_study
 

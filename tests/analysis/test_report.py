@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from optical_ray.analysis import ReportResult, heatmap_png, write_report
-from optical_ray.storage import read_json, write_json
+from optical_ray.study.files import read_json, write_json
 from optical_ray.types import InputError
 
 REMOTE = re.compile(r'<(script|img|link|iframe)[^>]+(src|href)="?(https?:)?//[^" >]+')

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from optical_ray.encoders.checkpoint import save
-from optical_ray.ledger import Ledger, TrialState
-from optical_ray.storage import write_json
+from optical_ray.study.files import write_json
+from optical_ray.study.records import Ledger, TrialState
 from tests.export.students import student_of
 
 KEY = "0123456789ab"

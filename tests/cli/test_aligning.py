@@ -11,12 +11,12 @@ import torch
 from optical_ray.alignment import Alignment, Comparison, save_comparison, transport_of
 from optical_ray.cli.aligning import show_alignment
 from optical_ray.encoders.checkpoint import save
-from optical_ray.ledger import Ledger, TrialState
 from optical_ray.losses.greedy import Greedy
 from optical_ray.losses.optimal_transport import OptimalTransport
 from optical_ray.losses.weighted_sum import WeightedLoss, WeightedSum
 from optical_ray.ot.sinkhorn import SinkhornConfig
-from optical_ray.storage import read_json, write_json
+from optical_ray.study.files import read_json, write_json
+from optical_ray.study.records import Ledger, TrialState
 from optical_ray.types import InputError
 from tests.export.students import student_of
 

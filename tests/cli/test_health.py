@@ -11,8 +11,8 @@ import pytest
 from mlflow import MlflowClient
 
 from optical_ray.cli.health import show_health
-from optical_ray.lease import Holder, Lease, LeaseHeld
-from optical_ray.storage import write_json
+from optical_ray.study.files import write_json
+from optical_ray.study.lease import Holder, Lease, LeaseHeld
 from optical_ray.tracking.mlflow import MlflowMirror
 
 NOBODY = 2**22 + 1  # beyond the largest process number

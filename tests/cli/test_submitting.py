@@ -10,7 +10,7 @@ import yaml
 
 from optical_ray.cli import submitting
 from optical_ray.cli.submitting import submit_study
-from optical_ray.ledger import Ledger
+from optical_ray.study.records import Ledger
 from optical_ray.types import InputError
 from tests.tiny_study import spec, write_data
 

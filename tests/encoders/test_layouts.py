@@ -15,7 +15,7 @@ from optical_ray.encoders.layouts import recognise
 from optical_ray.encoders.pretrained import PretrainedEncoder
 from optical_ray.export.interface import Format
 from optical_ray.registry import members
-from optical_ray.storage import read_json, write_json
+from optical_ray.study.files import read_json, write_json
 from optical_ray.types import InputError
 from tests.export.students import student_of
 

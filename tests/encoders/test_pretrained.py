@@ -15,7 +15,7 @@ from transformers import AutoModel
 from optical_ray.encoders.checkpoint import Checkpoint, save
 from optical_ray.encoders.layouts import recognise
 from optical_ray.encoders.pretrained import PretrainedEncoder
-from optical_ray.storage import read_json
+from optical_ray.study.files import read_json
 from optical_ray.types import InputError
 from tests.encoders.checkpoints import TEXTS, write_xlmr
 

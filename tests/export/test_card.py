@@ -9,8 +9,8 @@ import yaml
 from optical_ray.config.load import from_dict
 from optical_ray.export.card import model_card
 from optical_ray.export.huggingface import HuggingFace
-from optical_ray.ledger import Ledger
 from optical_ray.prepare.text import prepare_text
+from optical_ray.study.records import Ledger
 from optical_ray.sweep.description import describe
 from tests.export.students import student_of
 from tests.tiny_study import spec, write_data

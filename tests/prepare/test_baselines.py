@@ -12,11 +12,11 @@ import pytest
 from optical_ray.config.experiment import Experiment
 from optical_ray.config.load import from_dict
 from optical_ray.evaluate import read_per_query
-from optical_ray.ledger import read_scores
 from optical_ray.metrics.trec_run import read_run
 from optical_ray.prepare.baselines import check_baselines, score_runs
 from optical_ray.prepare.text import prepare_text
-from optical_ray.storage import read_json
+from optical_ray.study.files import read_json
+from optical_ray.study.records import read_scores
 from optical_ray.types import InputError
 from tests.tiny_study import NUM_TOPICS, TARGETS, spec
 

@@ -9,10 +9,10 @@ import pytest
 
 from optical_ray.config.baselines import Bm25
 from optical_ray.config.experiment import Experiment
-from optical_ray.ledger import read_scores
 from optical_ray.prepare.baselines import check_baselines, score_runs
 from optical_ray.prepare.bm25 import bm25
 from optical_ray.prepare.text import prepare_text
+from optical_ray.study.records import read_scores
 from optical_ray.types import Collection, Document, Qrels, Run, Topic
 
 

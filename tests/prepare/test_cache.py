@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from optical_ray.prepare.cache import MANIFEST, Cache
-from optical_ray.storage import read_json
+from optical_ray.study.files import read_json
 
 
 @pytest.fixture

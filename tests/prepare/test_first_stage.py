@@ -9,9 +9,9 @@ import pytest
 
 from optical_ray.config.experiment import Experiment
 from optical_ray.data.datasets.cldr_annotations import CldrCollection
-from optical_ray.ledger import read_scores
 from optical_ray.prepare.text import prepare_text
 from optical_ray.ranking import EncodedCollection
+from optical_ray.study.records import read_scores
 from optical_ray.types import InputError
 from tests.prepare.test_baselines import english_topics, run_files
 from tests.tiny_study import NUM_TOPICS, prepare

@@ -14,7 +14,7 @@ from optical_ray.config.trial import TrialConfig
 from optical_ray.prepare.cache import MANIFEST
 from optical_ray.prepare.study import Prepared
 from optical_ray.prepare.text import Text, prepare_text
-from optical_ray.storage import read_json, write_json
+from optical_ray.study.files import read_json, write_json
 from optical_ray.training.mixing import tables_of
 from optical_ray.types import InputError
 from tests.tiny_study import NUM_PAIRS

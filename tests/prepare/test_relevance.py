@@ -18,7 +18,7 @@ from optical_ray.prepare.cache import Cache
 from optical_ray.prepare.models import Examples
 from optical_ray.prepare.relevance import relevance_pieces
 from optical_ray.prepare.vocabulary import tokenizer_of
-from optical_ray.storage import read_json, read_jsonl
+from optical_ray.study.files import read_json, read_jsonl
 from optical_ray.types import InputError
 from tests import tiny_study
 from tests.tiny_study import spec, write_data

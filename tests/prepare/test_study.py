@@ -19,7 +19,7 @@ from optical_ray.evaluate import Evaluator, means
 from optical_ray.prepare import models
 from optical_ray.prepare.study import Prepared, prepare_models
 from optical_ray.prepare.text import prepare_text
-from optical_ray.storage import read_json, read_jsonl
+from optical_ray.study.files import read_json, read_jsonl
 from optical_ray.training.context import LocalContext
 from optical_ray.training.teacher_embeddings import TeacherEmbeddings
 from tests import tiny_study

@@ -14,7 +14,7 @@ from optical_ray.data.interface import Counts
 from optical_ray.encoders.tokenizer import PieceTokenizer
 from optical_ray.prepare.cache import Cache
 from optical_ray.prepare.vocabulary import tokenizer_of
-from optical_ray.storage import write_json
+from optical_ray.study.files import write_json
 from optical_ray.sweep.description import check_unchanged
 from optical_ray.types import InputError
 from tests.encoders.checkpoints import TEXTS, write_xlmr

@@ -10,8 +10,8 @@ import pytest
 
 from optical_ray.config.experiment import Experiment
 from optical_ray.config.load import from_dict
-from optical_ray.ledger import Ledger
-from optical_ray.storage import write_json
+from optical_ray.study.files import write_json
+from optical_ray.study.records import Ledger
 from tests.tiny_study import spec
 
 Make = Callable[..., Experiment]

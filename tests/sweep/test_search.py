@@ -9,9 +9,9 @@ import pytest
 from ray.tune.search import Searcher
 
 from optical_ray.config.experiment import Experiment
-from optical_ray.ledger import Ledger, TrialState
 from optical_ray.prepare.study import Prepared
-from optical_ray.storage import write_json
+from optical_ray.study.files import write_json
+from optical_ray.study.records import Ledger, TrialState
 from optical_ray.sweep.proposals import Proposals
 from optical_ray.sweep.search import LedgerCallback, LedgerSearcher, register, runnable, score_of
 

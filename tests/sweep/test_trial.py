@@ -10,8 +10,8 @@ import pytest
 from ray import train
 
 from optical_ray.config.experiment import Experiment
-from optical_ray.ledger import Ledger, TrialState
 from optical_ray.prepare.study import Prepared
+from optical_ray.study.records import Ledger, TrialState
 from optical_ray.sweep import trial as module
 from optical_ray.sweep.search import register
 from optical_ray.sweep.trial import run_configuration

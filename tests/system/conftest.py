@@ -12,8 +12,8 @@ import torch
 from optical_ray.config.experiment import Experiment
 from optical_ray.config.load import from_dict, trial_from_dict
 from optical_ray.evaluate import read_per_query
-from optical_ray.ledger import Ledger, TrialRecord
-from optical_ray.storage import read_json
+from optical_ray.study.files import read_json
+from optical_ray.study.records import Ledger, TrialRecord
 from optical_ray.sweep.study import Progress, run_study
 from optical_ray.training.context import LocalContext, Rows
 from optical_ray.training.loop import distil

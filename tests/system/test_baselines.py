@@ -9,8 +9,8 @@ import pytest
 
 from optical_ray.config.load import from_dict
 from optical_ray.evaluate import read_per_query
-from optical_ray.ledger import Ledger, read_scores
-from optical_ray.storage import read_json
+from optical_ray.study.files import read_json
+from optical_ray.study.records import Ledger, read_scores
 from optical_ray.sweep.study import Progress, run_study
 from tests.prepare.test_baselines import english_topics
 from tests.tiny_study import SOURCES, spec, write_data

@@ -15,8 +15,8 @@ from typing import Any
 import pytest
 import yaml
 
-from optical_ray.ledger import Ledger, TrialState
-from optical_ray.storage import write_json
+from optical_ray.study.files import write_json
+from optical_ray.study.records import Ledger, TrialState
 
 FOLDER = Path(__file__).resolve().parents[2] / "dashboards"
 BOARD: dict[str, Any] = json.loads((FOLDER / "optical_ray.json").read_text())

@@ -18,8 +18,8 @@ import pytest
 import yaml
 
 from optical_ray.config.load import from_dict
-from optical_ray.ledger import Ledger, TrialRecord, TrialState
-from optical_ray.storage import read_json, read_jsonl
+from optical_ray.study.files import read_json, read_jsonl
+from optical_ray.study.records import Ledger, TrialRecord, TrialState
 from tests.system.conftest import Run
 
 pytestmark = [pytest.mark.ray, pytest.mark.slow]

@@ -10,7 +10,7 @@ import pytest
 from safetensors import safe_open
 
 from optical_ray.config.load import from_dict
-from optical_ray.ledger import Ledger, TrialRecord, TrialState
+from optical_ray.study.records import Ledger, TrialRecord, TrialState
 from tests.encoders.checkpoints import write_xlmr
 from tests.system.conftest import Run
 from tests.tiny_study import WORDS, spelt

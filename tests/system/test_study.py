@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from optical_ray.config.load import from_dict
-from optical_ray.ledger import Ledger, TrialRecord, TrialState
-from optical_ray.storage import read_json
+from optical_ray.study.files import read_json
+from optical_ray.study.records import Ledger, TrialRecord, TrialState
 from optical_ray.training.context import Rows
 from tests.system.conftest import Run
 

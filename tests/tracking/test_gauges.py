@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from optical_ray.ledger import Ledger, TrialState
-from optical_ray.storage import write_json
+from optical_ray.study.files import write_json
+from optical_ray.study.records import Ledger, TrialState
 from optical_ray.tracking import gauges
 from optical_ray.tracking.gauges import StudyGauges, best_scores, eta_seconds
 

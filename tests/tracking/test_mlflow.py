@@ -13,8 +13,8 @@ from typing import Any
 
 import pytest
 
-from optical_ray.ledger import Ledger, TrialState
-from optical_ray.storage import append_jsonl, write_json
+from optical_ray.study.files import append_jsonl, write_json
+from optical_ray.study.records import Ledger, TrialState
 from optical_ray.tracking import mlflow as room
 from optical_ray.tracking.mlflow import MlflowMirror
 from optical_ray.tracking.store import connect, find_runs

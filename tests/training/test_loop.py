@@ -16,7 +16,7 @@ from optical_ray.config.load import trial_from_dict
 from optical_ray.encoders.checkpoint import Checkpoint
 from optical_ray.evaluate import read_per_query
 from optical_ray.prepare.study import Prepared
-from optical_ray.storage import read_json
+from optical_ray.study.files import read_json
 from optical_ray.training.context import LocalContext
 from optical_ray.training.loop import DistillationJob, distil
 

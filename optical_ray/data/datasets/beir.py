@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Literal
+from typing import Any, Literal
 
 from optical_ray.data.collection_assembly import (
     EmptyText,
@@ -48,8 +48,6 @@ class BeirCollection(CollectionDataset):
     relevance_level: int = 1
     empty_text: EmptyText = "refuse"
     licence: str = "not stated"
-
-    __pydantic_config__: ClassVar[dict[str, Any]] = {"extra": "forbid"}
 
     def __post_init__(self) -> None:
         if not 0 <= self.eval_fraction <= 1:
@@ -137,8 +135,6 @@ class BeirRelevance(RelevanceDataset):
     qrels: str = "train"
     relevance_level: int = 1
     licence: str = "not stated"
-
-    __pydantic_config__: ClassVar[dict[str, Any]] = {"extra": "forbid"}
 
     def pairs(self, counts: Counts, negatives: int = 0) -> Iterator[RelevancePair]:
         """Yield the pairs in the order of the qrels; those without text on a side are left out."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal
+from typing import Any, Literal
 
 import pyarrow as pa
 
@@ -41,8 +41,6 @@ class CldrBitext(BitextDataset):
     kind: Literal["cldr_annotations"] = "cldr_annotations"
     content: Literal["names", "keywords", "both"] = "both"
     parallel_languages: tuple[str, ...] | None = ("de", "fr", "ha", "hi", "mr", "so", "sw", "yo")
-
-    __pydantic_config__: ClassVar[dict[str, Any]] = {"extra": "forbid"}
 
     def __post_init__(self) -> None:
         if self.content not in ("names", "keywords", "both"):
@@ -97,8 +95,6 @@ class CldrCollection(CollectionDataset):
     kind: Literal["cldr_annotations"] = "cldr_annotations"
     language: str
 
-    __pydantic_config__: ClassVar[dict[str, Any]] = {"extra": "forbid"}
-
     def __post_init__(self) -> None:
         _require_language("language", self.language)
 
@@ -152,8 +148,6 @@ class CldrRelevance(RelevanceDataset):
     """English keyword lists and the names they describe, from the training rows."""
 
     kind: Literal["cldr_annotations"] = "cldr_annotations"
-
-    __pydantic_config__: ClassVar[dict[str, Any]] = {"extra": "forbid"}
 
     def pairs(self, counts: Counts, negatives: int = 0) -> Iterator[RelevancePair]:
         """Yield (keywords, name) in the order of the emoji; rows without keywords give none."""

@@ -6,7 +6,7 @@ import hashlib
 import importlib
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal
+from typing import Any, Literal
 
 from optical_ray.data.collection_assembly import EmptyText, Judgement, assemble, gather, require_split, split_by_id
 from optical_ray.data.digests import fingerprint
@@ -39,8 +39,6 @@ class IrDatasetsCollection(CollectionDataset):
     max_documents: int | None = None
     empty_text: EmptyText = "drop"
     licence: str = "not stated"
-
-    __pydantic_config__: ClassVar[dict[str, Any]] = {"extra": "forbid"}
 
     def __post_init__(self) -> None:
         if not 0 <= self.eval_fraction <= 1:

@@ -6,7 +6,7 @@ import ast
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal
+from typing import Any, Literal
 
 from optical_ray.data.digests import fingerprint
 from optical_ray.data.input_files import InputFile, find_file
@@ -42,8 +42,6 @@ class JsonlRelevance(RelevanceDataset):
     collection: str | None = None
     max_bad_lines: int = 0
     licence: str = "not stated"
-
-    __pydantic_config__: ClassVar[dict[str, Any]] = {"extra": "forbid"}
 
     def __post_init__(self) -> None:
         if (self.queries is None) != (self.collection is None):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal
+from typing import Any, Literal
 
 from optical_ray.data.collection_assembly import EmptyText, Judgement, assemble, gather, require_split, split_by_id
 from optical_ray.data.digests import fingerprint
@@ -42,8 +42,6 @@ class LareqaCollection(CollectionDataset):
     document_languages: tuple[str, ...] = ("en",)
     eval_fraction: float = 0.3
     empty_text: EmptyText = "refuse"
-
-    __pydantic_config__: ClassVar[dict[str, Any]] = {"extra": "forbid"}
 
     def __post_init__(self) -> None:
         if not self.document_languages:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import groupby, islice, zip_longest
-from typing import Any, ClassVar, Literal
+from typing import Literal
 
 import pyarrow as pa
 
@@ -49,8 +49,6 @@ class MsMarcoBitext(BitextDataset):
     pivot: str = "en"
     filter: PairFilter = field(default_factory=PairFilter)
     licence: str = "not stated"
-
-    __pydantic_config__: ClassVar[dict[str, Any]] = {"extra": "forbid"}
 
     def __post_init__(self) -> None:
         if self.pivot not in self.files or len(self.files) < 2:
@@ -107,8 +105,6 @@ class MsMarcoRelevance(RelevanceDataset):
     max_pairs: int | None = None
     max_bad_lines: int = 0
     licence: str = "not stated"
-
-    __pydantic_config__: ClassVar[dict[str, Any]] = {"extra": "forbid"}
 
     def __post_init__(self) -> None:
         if (self.queries is None) != (self.collection is None):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Literal
+from typing import Any, Literal
 
 import pyarrow as pa
 
@@ -36,8 +36,6 @@ class ParallelText(BitextDataset):
     columns: tuple[str, ...] | None = None
     filter: PairFilter = field(default_factory=PairFilter)
     licence: str = "not stated"
-
-    __pydantic_config__: ClassVar[dict[str, Any]] = {"extra": "forbid"}
 
     def __post_init__(self) -> None:
         if (self.root is None) == (self.path is None):

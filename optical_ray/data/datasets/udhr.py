@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal
+from typing import Literal
 
 import pyarrow as pa
 
@@ -24,8 +24,6 @@ class UdhrBitext(BitextDataset):
 
     kind: Literal["udhr"] = "udhr"
     parallel_languages: tuple[str, ...] = ()
-
-    __pydantic_config__: ClassVar[dict[str, Any]] = {"extra": "forbid"}
 
     def languages(self) -> tuple[str, ...]:
         """The 18 languages, sorted."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal
+from typing import Literal
 
 import pyarrow as pa
 
@@ -27,8 +27,6 @@ class UiMessagesBitext(BitextDataset):
     kind: Literal["ui_messages"] = "ui_messages"
     sources: tuple[Literal["chromium", "kolibri"], ...] = ("chromium", "kolibri")
     parallel_languages: tuple[str, ...] = ()
-
-    __pydantic_config__: ClassVar[dict[str, Any]] = {"extra": "forbid"}
 
     def __post_init__(self) -> None:
         if not self.sources or not set(self.sources) <= {"chromium", "kolibri"}:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from optical_ray.storage import append_jsonl, mend_jsonl, read_json, read_jsonl, write_atomic, write_json
+from optical_ray.study.files import append_jsonl, mend_jsonl, read_json, read_jsonl, write_atomic, write_json
 
 ROWS = [{"step": 1, "AP/日本": 0.1}, {"step": 2, "AP/日本": 0.25}]
 

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from optical_ray.ledger import Ledger, TrialRecord, TrialState
-from optical_ray.storage import read_json, write_json
+from optical_ray.study.files import read_json, write_json
+from optical_ray.study.records import Ledger, TrialRecord, TrialState
 from optical_ray.types import InputError
 
 KEY = "0123456789ab"

@@ -21,7 +21,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
-from optical_ray.storage import append_jsonl, last_jsonl, read_json, read_jsonl, write_json
+from optical_ray.study.files import append_jsonl, last_jsonl, read_json, read_jsonl, write_json
 from optical_ray.types import InputError
 
 VERSION = 1

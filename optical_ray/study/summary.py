@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from statistics import fmean
 from typing import Any
 
-from optical_ray.ledger import Ledger, Scores, TrialRecord, TrialState
+from optical_ray.study.records import Ledger, Scores, TrialRecord, TrialState
 
 LOOSE = 0.02
 """The share of a sentence's mass at the wrong place above which a transport plan counts as not converged."""

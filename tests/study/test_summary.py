@@ -8,9 +8,17 @@ from typing import Any
 
 import pytest
 
-from optical_ray.ledger import Ledger, TrialState
-from optical_ray.storage import write_json
-from optical_ray.summary import best_of, objective_of, seconds_left, states, status_json, unconverged, unconverged_lines
+from optical_ray.study.files import write_json
+from optical_ray.study.records import Ledger, TrialState
+from optical_ray.study.summary import (
+    best_of,
+    objective_of,
+    seconds_left,
+    states,
+    status_json,
+    unconverged,
+    unconverged_lines,
+)
 
 
 @pytest.fixture
@@ -78,7 +86,7 @@ def test_the_objective_is_the_mean_over_targets_on_eval_or_nothing() -> None:
 
 def test_time_left_is_known_after_the_first_complete_trial(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
     clock = iter([100.0, 100.0, 110.0, 200.0, 200.0, 230.0])
-    monkeypatch.setattr("optical_ray.ledger.time.time", lambda: next(clock))
+    monkeypatch.setattr("optical_ray.study.records.time.time", lambda: next(clock))
     assert seconds_left(ledger, 6, 1) is None
     add(ledger, "one", ("de",), ap(0.1, 0.1))
     assert seconds_left(ledger, 6, 1) == 50.0

@@ -16,14 +16,14 @@ from pathlib import Path
 
 import pytest
 
-from optical_ray import lease
-from optical_ray.lease import PATIENCE, Holder, Lease, LeaseHeld, holder_of
+from optical_ray.study import lease
+from optical_ray.study.lease import PATIENCE, Holder, Lease, LeaseHeld, holder_of
 from optical_ray.types import InputError
 
 HOLDS = """
 import sys, time
 from pathlib import Path
-from optical_ray.lease import Lease
+from optical_ray.study.lease import Lease
 with Lease(Path(sys.argv[1])):
     print("held", flush=True)
     time.sleep(600)

@@ -13,7 +13,7 @@ from pathlib import Path
 from types import TracebackType
 from uuid import uuid4
 
-from optical_ray.storage import read_json, write_json
+from optical_ray.study.files import read_json, write_json
 from optical_ray.types import InputError
 
 logger = logging.getLogger(__name__)
