@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from pydantic import ValidationError
@@ -13,6 +14,7 @@ from optical_ray.config.baselines import Control
 from optical_ray.config.experiment import Experiment
 from optical_ray.config.space import Subset
 from optical_ray.study.files import nearest_existing
+from optical_ray.study.info import StudyInfo
 from optical_ray.study.records import Ledger
 from optical_ray.study.summary import seconds_left
 from optical_ray.sweep.cluster import Capacity
@@ -47,7 +49,8 @@ def plan_lines(experiment: Experiment, folder: Path, capacity: Capacity) -> list
         ledger = Ledger.open(folder)
         done = sum(record.state.is_finished for record in ledger.records)
         lines.append(f"so far       {done} of {configurations * seeds} trials finished")
-        left = seconds_left(ledger, configurations * seeds, at_once)
+        info = replace(StudyInfo.read(folder), num_trials=configurations * seeds, num_concurrent=at_once)
+        left = seconds_left(ledger, info)
     lines.append(
         "time         " + ("unknown before the first trial" if left is None else f"about {left / 60:.0f} min left")
     )

@@ -13,6 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from optical_ray.config.experiment import Experiment
+from optical_ray.study.info import StudyInfo
 from optical_ray.study.records import TrialRecord, TrialState
 from optical_ray.study.summary import best_of, seconds_left, states
 from optical_ray.sweep.study import Progress
@@ -87,7 +88,7 @@ class Watch:
         if ledger is None or not ledger.records:
             return Group(head)
         finished = sum(record.state.is_finished for record in self._records())
-        left = seconds_left(ledger, progress.total, progress.at_once)
+        left = seconds_left(ledger, StudyInfo.read(ledger.folder))
         bar = Table.grid(padding=(0, 2))
         counts = "  ".join(f"{state.lower()} {count}" for state, count in sorted(states(ledger).items()))
         ending = "" if left is None else f"about {left / 60:.0f} min left"

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from optical_ray.cli.tables import best_lines, score_table
 from optical_ray.cli.terminal import console
+from optical_ray.study.info import StudyInfo
 from optical_ray.study.lease import holder_of
 from optical_ray.study.records import Ledger, TrialState
 from optical_ray.study.summary import seconds_left, states, status_json, unconverged_lines
@@ -27,9 +28,9 @@ def show_status(study_dir: Path, *, as_json: bool) -> None:
         alive = "runs" if holder.is_alive else "is dead: run the study again to go on"
         screen.print(f"launcher {holder.host} pid {holder.pid} {alive} (last sign of life {holder.age:.0f} s ago)")
     running = sum(record.state is TrialState.RUNNING for record in ledger.records)
-    left = seconds_left(ledger, len(ledger.records), running)
+    left = seconds_left(ledger, StudyInfo.read(study_dir))
     if left and running:
-        screen.print(f"about {left / 60:.0f} min for the trials that were begun")
+        screen.print(f"about {left / 60:.0f} min left")
     screen.print(score_table(ledger, metric, study["targets"]))
     for line in [*best_lines(ledger, metric, study["targets"]), *unconverged_lines(ledger)]:
         screen.print(line, soft_wrap=True)
@@ -49,7 +50,7 @@ def make_report(study_dir: Path) -> None:
 
 def open_ui(study_dir: Path, port: int) -> None:
     """Serve MLflow until it is interrupted."""
-    from optical_ray.tracking.ui import serve
+    from optical_ray.tracking.mlflow.ui import serve
 
     Ledger.open(study_dir)
     serve(study_dir, port)

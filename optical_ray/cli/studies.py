@@ -30,10 +30,9 @@ from optical_ray.sweep.study import (
 from optical_ray.sweep.study import (
     prepare_study as prepare_models_of,
 )
-from optical_ray.tracking.background import BackgroundTracker
-from optical_ray.tracking.gauges import StudyGauges
+from optical_ray.tracking.background import missing_results
+from optical_ray.tracking.configs import open_trackers
 from optical_ray.tracking.interface import Tracker
-from optical_ray.tracking.mlflow import MlflowMirror
 from optical_ray.types import InputError
 
 
@@ -69,8 +68,7 @@ def run_or_resume(spec: Path, storage: str, settings: list[str], address: str) -
     trackers: list[Tracker] = []
 
     def follow(folder: Path) -> list[Tracker]:
-        mirror = MlflowMirror(folder, experiment.tracking.uri, experiment.tracking.experiment)
-        trackers.extend([BackgroundTracker(mirror), BackgroundTracker(StudyGauges(folder))])
+        trackers.extend(open_trackers(experiment.tracking, folder))
         return trackers
 
     with chatter_to(_log(folder)) as screen, Watch(screen, experiment, progress):
@@ -85,8 +83,8 @@ def run_or_resume(spec: Path, storage: str, settings: list[str], address: str) -
     screen = console()
     _say_data(screen, experiment, progress)
     for tracker in trackers:
-        if late := tracker.behind():
-            screen.print(f"MLflow lacks {len(late)} runs of the study; run it again to bring them", soft_wrap=True)
+        if line := missing_results(tracker):
+            screen.print(line, soft_wrap=True, markup=False)
     return _say_result(screen, experiment, ledger)
 
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from statistics import fmean
 from typing import Any
 
+from optical_ray.study.info import StudyInfo
 from optical_ray.study.records import Ledger, Scores, TrialRecord, TrialState
 
 LOOSE = 0.02
@@ -66,13 +67,13 @@ def states(ledger: Ledger) -> dict[str, int]:
     return dict(Counter(record.state.value for record in ledger.records))
 
 
-def seconds_left(ledger: Ledger, num_trials: int, at_once: int) -> float | None:
-    """Estimate from the complete trials of this study; ``None`` before the first."""
-    spent = [record.seconds for record in ledger.records if record.state is TrialState.COMPLETE]
-    if not spent:
+def seconds_left(ledger: Ledger, info: StudyInfo) -> float | None:
+    """An estimate from the mean duration of the complete trials; None before the first."""
+    durations = [record.seconds for record in ledger.records if record.state is TrialState.COMPLETE]
+    if not durations:
         return None
-    done = sum(record.state.is_finished for record in ledger.records)
-    return max(0, num_trials - done) * (sum(spent) / len(spent)) / max(1, at_once)
+    finished = sum(record.state.is_finished for record in ledger.records)
+    return max(0, info.num_trials - finished) * fmean(durations) / max(1, info.num_concurrent)
 
 
 def unconverged(ledger: Ledger) -> list[tuple[TrialRecord, float]]:
@@ -105,6 +106,28 @@ def _has_marginals(config: Mapping[str, Any]) -> bool:
         and (one.get("solver") == "ipot" or (one.get("sinkhorn") or {}).get("tau") is None)
         for one in losses
     )
+
+
+def num_retries(ledger: Ledger) -> int:
+    """Attempts beyond the first, over all trials."""
+    return sum(max(record.attempts - 1, 0) for record in ledger.records)
+
+
+def best_by_sources(ledger: Ledger, metric: str) -> dict[tuple[str, str], float]:
+    """The best eval score of the complete trials by target and source languages (joined by ``+``).
+
+    The score of a configuration is the mean over its seeds.
+    """
+    seeds: dict[tuple[str, str, str], list[float]] = {}
+    for record in ledger.records:
+        if record.state is TrialState.COMPLETE:
+            sources, configuration = "+".join(record.source_languages), repr(sorted(record.params.items()))
+            for target, value in ledger.scores(record.key).get("eval", {}).get(metric, {}).items():
+                seeds.setdefault((target, sources, configuration), []).append(value)
+    best: dict[tuple[str, str], float] = {}
+    for (target, sources, _), values in seeds.items():
+        best[target, sources] = max(fmean(values), best.get((target, sources), float("-inf")))
+    return best
 
 
 def status_json(ledger: Ledger) -> dict[str, Any]:

@@ -195,7 +195,7 @@ def study_json(name: str, planted: Planted, mode: str) -> dict[str, Any]:
             "space": space,
             "search": {"mode": mode, "seeds": planted.num_seeds, "objective": "AP"},
             "compute": {"num_workers": 1, "cpus_per_worker": 1, "gpus_per_worker": 0},
-            "tracking": {},
+            "tracking": [],
         },
         "digests": {"cldr": "0123456789ab"},
         "licences": {"cldr": "Unicode-3.0"},
