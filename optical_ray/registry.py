@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
-from dataclasses import fields, is_dataclass
+from dataclasses import dataclass, fields, is_dataclass
 from typing import Any, ClassVar, TypeVar, cast
 
 T = TypeVar("T")
@@ -36,3 +36,21 @@ def members(package: str, base: type[T]) -> dict[str, type[T]]:
                 raise RuntimeError(f"{package}: kind {kind!r} is claimed by {found[kind]} and {member}")
             found[kind] = cast(type[T], member)
     return dict(sorted(found.items()))
+
+
+@dataclass(frozen=True)
+class AnyOf:
+    """Annotation for a field that holds any member of ``package``: ``Annotated[Base, AnyOf("a.package", Base)]``.
+
+    pydantic tells the members apart by their ``kind``. ``without`` names kinds that the field does not accept.
+    """
+
+    package: str
+    base: type[Any]
+    without: tuple[str, ...] = ()
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: Any) -> dict[str, Any]:
+        """Describe the field to pydantic as a plain dictionary, so that this file does not import it."""
+        kinds = members(self.package, self.base)
+        choices = {kind: handler.generate_schema(kinds[kind]) for kind in kinds if kind not in self.without}
+        return {"type": "tagged-union", "discriminator": "kind", "choices": choices}

@@ -31,7 +31,8 @@ from ot.batch import solve_batch
 from torch import Tensor
 from torch.nn import functional
 
-from optical_ray.ot.sinkhorn import SinkhornConfig, sinkhorn
+from optical_ray.ot.entropic import solve
+from optical_ray.ot.solvers.sinkhorn import Sinkhorn
 
 ITERATIONS = 50
 
@@ -67,8 +68,8 @@ def draw(pairs: int, length: int, epsilon: float, device: str, dim: int = 128) -
 
 
 def ours(problem: Problem, backend: Literal["auto", "scaling"]) -> Callable[[], Tensor]:
-    config = SinkhornConfig(epsilon=problem.epsilon, max_iterations=ITERATIONS, threshold=0.0)
-    return lambda: sinkhorn(problem.cost, problem.a, problem.b, config, backend=backend).plan
+    solver = Sinkhorn(epsilon=problem.epsilon, max_iterations=ITERATIONS, threshold=0.0)
+    return lambda: solve(problem.cost, problem.a, problem.b, solver, backend=backend).plan
 
 
 def pot_batch(problem: Problem, method: str) -> Callable[[], Tensor]:
@@ -111,9 +112,9 @@ def ott(problem: Problem) -> Callable[[], Tensor]:
     import jax
     from ott.geometry.geometry import Geometry
     from ott.problems.linear.linear_problem import LinearProblem
-    from ott.solvers.linear.sinkhorn import Sinkhorn
+    from ott.solvers.linear.sinkhorn import Sinkhorn as OttSinkhorn
 
-    solver = Sinkhorn(
+    solver = OttSinkhorn(
         lse_mode=problem.epsilon < 0.05,  # its scaling mode underflows float32 below that
         threshold=-1.0,
         min_iterations=ITERATIONS,

@@ -73,3 +73,13 @@ def test_pairs_with_an_empty_side_are_left_out(tokens, loss):
 def test_a_temperature_of_zero_is_refused(loss):
     with pytest.raises(ValueError, match=r"temperature: must be > 0, got 0\.0"):
         loss(temperature=0.0)
+
+
+def test_contrastive_ignores_negatives_with_the_same_pivot_sentence(tokens):
+    student, teacher = tokens([3, 6, 2], seed=0), tokens([5, 2, 4], seed=1)
+    repeated = teacher.each(lambda array: array[[0, 1, 0]])
+    forth, back = scores(student, repeated) / 0.05, scores(repeated, student) / 0.05
+    for logits in (forth, back):
+        logits[0, 2] = logits[2, 0] = -torch.inf
+    expected = sum(functional.cross_entropy(logits, torch.arange(3)) for logits in (forth, back)) / 2
+    assert Contrastive()(student, repeated).loss.item() == pytest.approx(expected.item(), abs=1e-5)

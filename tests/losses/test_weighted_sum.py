@@ -17,7 +17,7 @@ from optical_ray.retrieval.embeddings import TokenEmbeddings
 SPEC = {
     "kind": "sum",
     "terms": [
-        {"weight": 2, "loss": {"kind": "optimal_transport", "sinkhorn": {"epsilon": 0.3}}},
+        {"weight": 2, "loss": {"kind": "optimal_transport", "solver": {"kind": "sinkhorn", "epsilon": 0.3}}},
         {"loss": {"kind": "contrastive"}},
     ],
 }
@@ -50,8 +50,8 @@ def test_a_spec_can_spell_it():
     adapter = TypeAdapter(WeightedSum)
     loss = adapter.validate_python(SPEC)
     assert [term.weight for term in loss.terms] == [2.0, 1.0]
-    assert loss.terms[0].loss == OptimalTransport(sinkhorn=loss.terms[0].loss.sinkhorn)
-    assert loss.terms[0].loss.sinkhorn.epsilon == 0.3
+    assert loss.terms[0].loss == OptimalTransport(solver=loss.terms[0].loss.solver)
+    assert loss.terms[0].loss.solver.epsilon == 0.3
     assert loss.terms[1].loss == Contrastive()
     assert adapter.validate_python(adapter.dump_python(loss)) == loss
     assert adapter.validate_json(adapter.dump_json(loss)) == loss

@@ -184,7 +184,7 @@ def test_a_key_says_what_can_change_a_number(make: Make, prepared: Prepared) -> 
     others = [
         key(experiment, prepared, seed=8),
         key(experiment, prepared, **{"data.source_languages": "hi"}),
-        key(experiment, prepared, **{"loss.sinkhorn.epsilon": 0.2}),
+        key(experiment, prepared, **{"loss.solver.epsilon": 0.2}),
         key(make({"trial.optimizer.steps": 9}), prepared),
         key(make({"trial.anchor": {"weight": 0.25}}), prepared),
         key(make({"trial.student": {"freeze_embeddings": True}}), prepared),
