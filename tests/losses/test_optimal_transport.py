@@ -29,7 +29,7 @@ def test_the_loss_is_that_of_pot(tokens, epsilon):
     assert out.diagnostics["ot/converged"] == 1
 
 
-def test_gradient_pulls_along_the_plan_and_leaves_padding_alone(tokens):
+def test_the_gradient_follows_the_plan_and_is_zero_at_padding(tokens):
     student, teacher = tokens([3, 2], seed=0), tokens([2, 4], seed=1)
     leaf = student.vectors.requires_grad_()
     OptimalTransport()(TokenEmbeddings(leaf, student.mask), teacher).loss.backward()
@@ -52,7 +52,7 @@ def test_transport_is_in_float32_under_autocast_and_for_bfloat16(tokens):
     assert out.loss.item() == pytest.approx(expected.item(), abs=1e-2)
 
 
-def test_diagnostics_say_what_did_not_converge(tokens):
+def test_diagnostics_report_what_did_not_converge(tokens):
     student, teacher = tokens([20, 20], seed=0), tokens([20, 20], seed=1)
     out = OptimalTransport(solver=Sinkhorn(epsilon=1e-3, max_iterations=5))(student, teacher)
     assert out.diagnostics["ot/converged"] == 0
@@ -61,7 +61,7 @@ def test_diagnostics_say_what_did_not_converge(tokens):
 
 
 @pytest.mark.parametrize(("marginals", "field"), [("norm", "norms"), ("idf", "idf")])
-def test_weights_that_come_with_the_embeddings_are_marginals(tokens, marginals, field):
+def test_weights_of_the_embeddings_are_marginals(tokens, marginals, field):
     student, teacher = tokens([3, 4], seed=0), tokens([5, 2], seed=1)
     generator = torch.Generator().manual_seed(0)
     student, teacher = (
@@ -69,7 +69,7 @@ def test_weights_that_come_with_the_embeddings_are_marginals(tokens, marginals, 
         for side in (student, teacher)
     )
     mass, other = getattr(student, field), getattr(teacher, field)
-    mass[1] = 0  # says nothing: equal shares
+    mass[1] = 0  # a text without weights has uniform mass
     plan = OptimalTransport(marginals=marginals, solver=Exact()).plan(student, teacher)
     torch.testing.assert_close(plan.sum(2)[0], mass[0] / mass[0].sum())
     torch.testing.assert_close(plan.sum(2)[1], student.mask[1] / 4)
@@ -81,7 +81,7 @@ def test_marginals_without_weights_are_refused(tokens):
         OptimalTransport(marginals="idf")(tokens([3], seed=0), tokens([2], seed=1))
 
 
-def test_solvers_agree_where_they_should(tokens):
+def test_solvers_agree_in_the_limit_without_regularisation(tokens):
     student, teacher = tokens([6, 3], seed=0, dim=3), tokens([6, 3], seed=1, dim=3)
     exact = OptimalTransport(solver=Exact())(student, teacher).loss.item()
     fine = Sinkhorn(epsilon=0.002, max_iterations=20000)

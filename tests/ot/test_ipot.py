@@ -48,7 +48,7 @@ def test_many_steps_reach_the_exact_value(ragged):
     assert (out.marginal_error < 1e-3).all()
 
 
-def test_the_gradient_of_the_value_is_the_plan_and_problems_without_weight_get_none(ragged):
+def test_the_gradient_of_the_value_is_the_plan_and_problems_without_weight_have_the_zero_plan(ragged):
     problems = ragged([(4, 5), (3, 3), (2, 5)])
     problems.a[1] = 0
     problems.b[2] = 0
@@ -60,7 +60,7 @@ def test_the_gradient_of_the_value_is_the_plan_and_problems_without_weight_get_n
     assert out.marginal_error[1] == 0
 
 
-def test_float32_stays_finite_where_plans_become_sparse(ragged):
+def test_float32_stays_finite_if_plans_become_sparse(ragged):
     problems = ragged(SIZES)
     out = Ipot(beta=0.01, iterations=2000)(problems.cost.float(), problems.a.float(), problems.b.float())
     assert out.plan.isfinite().all()
