@@ -71,7 +71,7 @@ def _alignments(folder: Path) -> list[Figure]:
                 yaxis={"tickvals": list(range(len(rows))), "ticktext": rows, "autorange": "reversed"},
             ),
         }  # fmt: skip
-        epsilon = f", ε = {sample['epsilon']}" if sample.get("epsilon") is not None else ""
+        epsilon = f", ε = {sample['epsilon']}" if "epsilon" in sample else ""
         caption = f"Transport plan of one pair{epsilon}; rows and columns are subwords, bright is much mass."
         found.append(Figure(f"alignment-{path.stem}", f"Alignment {path.stem}", caption, spec))
     return found

@@ -15,8 +15,6 @@ from optical_ray.config.space import Params
 from optical_ray.losses.greedy import Greedy
 from optical_ray.losses.optimal_transport import OptimalTransport
 from optical_ray.losses.weighted_sum import WeightedSum
-from optical_ray.ot.solvers.exact import Exact
-from optical_ray.ot.solvers.ipot import Ipot
 from optical_ray.types import InputError
 
 Write = Callable[[Any], Path]
@@ -136,6 +134,10 @@ def put(raw: dict[str, Any], path: str, value: Any) -> dict[str, Any]:
     return raw
 
 
+def sinkhorn(**values: Any) -> dict[str, Any]:
+    return {"kind": "optimal_transport", "solver": {"kind": "sinkhorn", **values}}
+
+
 BAD = [
     ("trail", {}, ["trail", "unknown key"]),
     ("name", "a b", ["name", "a b"]),
@@ -155,21 +157,9 @@ BAD = [
     ("trial/data/source_languages", "", ["trial.data.source_languages"]),
     ("trial/data/max_length", 999, ["data.max_length", "999"]),
     ("trial/loss", {"kind": "magic"}, ["trial.loss", "magic", "optimal_transport"]),
-    (
-        "trial/loss",
-        {"kind": "optimal_transport", "solver": {"kind": "sinkhorn", "epsilon": -1.0}},
-        ["trial.loss.solver.epsilon", "-1"],
-    ),
-    (
-        "trial/loss",
-        {"kind": "optimal_transport", "solver": {"kind": "sinkhorn", "epsilom": 1.0}},
-        ["trial.loss.solver.epsilom"],
-    ),
-    (
-        "trial/loss",
-        {"kind": "optimal_transport", "solver": {"kind": "sinkhorn", "epsilon": "big"}},
-        ["loss.solver.epsilon", "big"],
-    ),
+    ("trial/loss", sinkhorn(epsilon=-1.0), ["trial.loss.solver.epsilon", "-1"]),
+    ("trial/loss", sinkhorn(epsilom=1.0), ["trial.loss.solver.epsilom"]),
+    ("trial/loss", sinkhorn(epsilon="big"), ["loss.solver.epsilon", "big"]),
     ("trial/teacher/heads", 5, ["trial.teacher.hidden", "multiple of heads"]),
     ("trial/teacher", {"kind": "pretrained"}, ["trial.teacher.checkpoint"]),
     ("trial/teacher_training", None, ["teacher_training", "scratch"]),
@@ -304,24 +294,11 @@ def test_a_chosen_block_takes_its_inner_values_whatever_the_order(raw: dict[str,
         assert trial.loss.solver.epsilon == 0.25  # type: ignore[attr-defined]
 
 
-def test_a_solver_is_chosen_with_its_own_dimensions(raw: dict[str, Any]) -> None:
-    beta = {"kind": "float", "low": 0.1, "high": 0.5}
-    raw["space"] = {"loss.solver": {"kind": "choice", "of": [{"kind": "exact"}, {"kind": "ipot", "beta": beta}]}}
-    experiment = from_dict(raw)
-    check_corners(experiment)
-    assert with_params(experiment, {"loss.solver": "exact"}).loss == OptimalTransport(solver=Exact())
-    trial = with_params(experiment, {"loss.solver": "ipot", "loss.solver.beta": 0.2})
-    assert trial.loss == OptimalTransport(solver=Ipot(beta=0.2))
-    raw["space"][EPSILON] = {"kind": "float", "low": 0.1, "high": 0.5}
-    with pytest.raises(InputError, match=r"space\.loss\.solver\.epsilon: the trial has no 'epsilon' there"):
-        check_corners(from_dict(raw))
-
-
 def test_a_path_that_a_chosen_block_lacks_is_refused(raw: dict[str, Any]) -> None:
     raw["space"]["loss"] = {"kind": "choice", "of": [{"kind": "greedy"}, {"kind": "optimal_transport"}]}
     with pytest.raises(InputError, match=r"loss=greedy.*space\.loss\.solver\.epsilon: the trial has no block 'solver'"):
         check_corners(from_dict(raw))
-    inside = {"kind": "optimal_transport", "solver": {"kind": "sinkhorn", "epsilon": raw["space"].pop(EPSILON)}}
+    inside = sinkhorn(epsilon=raw["space"].pop(EPSILON))
     raw["space"]["loss"]["of"][1] = inside
     experiment = from_dict(raw)
     check_corners(experiment)
@@ -344,7 +321,7 @@ def test_checking_corners_changes_nothing_and_accepts_what_is_right(raw: dict[st
 def test_the_terms_of_a_sum_are_searched(raw: dict[str, Any]) -> None:
     epsilon = {"kind": "float", "low": 0.05, "high": 0.5, "log": True}
     weight = {"kind": "float", "low": 0.1, "high": 1.0}
-    transport = {"loss": {"kind": "optimal_transport", "solver": {"kind": "sinkhorn", "epsilon": epsilon}}}
+    transport = {"loss": sinkhorn(epsilon=epsilon)}
     summed = {"kind": "sum", "terms": [transport, {"loss": {"kind": "greedy"}, "weight": weight}]}
     raw["space"] = {"loss": {"kind": "choice", "of": [{"kind": "contrastive"}, summed]}}
     raw["search"] = {"num_trials": 2}

@@ -20,8 +20,7 @@ from optical_ray.registry import Configurable
 class Solver(Configurable, ABC):
     """A solver of optimal-transport problems: a frozen dataclass with a ``kind``, called on costs and weights.
 
-    ``cost_fields`` names the fields that are measured in units of the cost, the regularisation first. A solver without
-    regularisation leaves it empty.
+    ``cost_fields`` names the fields that are measured in units of the cost, such as a regularisation.
     """
 
     kind: str
@@ -51,17 +50,12 @@ class Solver(Configurable, ABC):
         """
         return self(cost_matrix(x, y, x_mask, y_mask, cost), a, b)
 
-    @property
-    def regularisation(self) -> float | None:
-        """The strength of the regularisation in units of the cost, or None for a solver without one."""
-        return getattr(self, self.cost_fields[0]) if self.cost_fields else None
-
     def rescaled(self, factor: float) -> Solver:
         """Return the solver that has, for costs multiplied by ``factor``, the plans that this one has.
 
         >>> from optical_ray.ot.solvers.sinkhorn import Sinkhorn
-        >>> Sinkhorn(epsilon=0.1).rescaled(2.0).regularisation
-        0.2
+        >>> Sinkhorn(epsilon=0.1).rescaled(2.0) == Sinkhorn(epsilon=0.2)
+        True
         """
         values = {name: getattr(self, name) for name in self.cost_fields}
         scaled = {name: factor * value for name, value in values.items() if value is not None}
