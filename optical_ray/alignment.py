@@ -135,6 +135,7 @@ def save_comparison(found: Comparison, folder: Path, name: str) -> tuple[list[Pa
     The second value: whether installed fonts have every character. Where they do not, the PNG has boxes in their place.
     """
     folder.mkdir(parents=True, exist_ok=True)
+    solver = found.loss.solver
     paths = []
     for suffix, alignment in (("1-before", found.before), ("2-after", found.after)):
         content = {
@@ -142,7 +143,8 @@ def save_comparison(found: Comparison, folder: Path, name: str) -> tuple[list[Pa
             "stage": alignment.stage,
             "language": f"{found.foreign} ({alignment.stage})",
             "english": found.english,
-            "epsilon": found.loss.sinkhorn.epsilon,
+            "solver": solver.kind,
+            **{name: getattr(solver, name) for name in solver.cost_fields},
             "value": alignment.value,
             "pivot_tokens": list(alignment.pivot_tokens),
             "tokens": list(alignment.tokens),

@@ -10,7 +10,7 @@ from optical_ray.analysis.intervals import two_level
 from optical_ray.analysis.load import is_number
 from optical_ray.analysis.study import ENGLISH_ONLY, FloatArray, Study
 
-EPSILON = "loss.sinkhorn.epsilon"
+EPSILON = "loss.solver.epsilon"
 MOST_LEVELS = 12
 """More values than this are a continuous search: points, no curve."""
 

@@ -19,7 +19,7 @@ CONTROLS = ("en", "shuffled")
 
 
 def parameter_name(path: str) -> str:
-    """``loss.sinkhorn.epsilon`` -> ``epsilon``."""
+    """``loss.solver.epsilon`` -> ``epsilon``."""
     return path.rsplit(".", 1)[-1]
 
 

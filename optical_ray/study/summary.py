@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from statistics import fmean
 from typing import Any
@@ -81,14 +81,13 @@ def seconds_left(ledger: Ledger, info: StudyInfo) -> float | None:
 
 
 def unconverged(ledger: Ledger) -> list[tuple[TrialRecord, float]]:
-    """The ended trials whose transport plans did not converge, each with its last marginal error."""
+    """The ended trials whose transport plans did not converge, each with its last marginal error.
+
+    Only losses whose plans must meet their marginals report one.
+    """
     ended = [record for record in ledger.records if record.state in (TrialState.COMPLETE, TrialState.PRUNED)]
     errors = [(record, (ledger.last_row(record.key) or {}).get("ot/marginal_error", 0.0)) for record in ended]
-    return [
-        (record, error)
-        for record, error in errors
-        if error > LARGEST_MARGINAL_ERROR and _has_marginals(record.config)
-    ]
+    return [(record, error) for record, error in errors if error > LARGEST_MARGINAL_ERROR]
 
 
 def unconverged_messages(ledger: Ledger) -> list[str]:
@@ -98,17 +97,6 @@ def unconverged_messages(ledger: Ledger) -> list[str]:
         f"most {LARGEST_MARGINAL_ERROR:g}). Raise the solver's max_iterations, or its epsilon (ipot: beta)."
         for record, error in unconverged(ledger)
     ]
-
-
-def _has_marginals(config: Mapping[str, Any]) -> bool:
-    """Whether the trial solves balanced transport by iterations, in its loss or in a term of it."""
-    loss = config.get("loss") or {}
-    losses = [loss, *(term.get("loss") or {} for term in loss.get("terms") or ())]
-    return any(
-        one.get("kind") == "optimal_transport"
-        and (one.get("solver") == "ipot" or (one.get("sinkhorn") or {}).get("tau") is None)
-        for one in losses
-    )
 
 
 def status_json(ledger: Ledger) -> dict[str, Any]:

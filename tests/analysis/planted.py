@@ -91,7 +91,7 @@ def plant(planted: Planted, *, seed: int = 0, mode: str = "estimate") -> Study:
     for (row, sources), (column, epsilon) in itertools.product(
         enumerate(planted.source_sets), enumerate(planted.epsilons)
     ):
-        params = {"data.source_languages": "+".join(sources), "loss.sinkhorn.epsilon": epsilon}
+        params = {"data.source_languages": "+".join(sources), "loss.solver.epsilon": epsilon}
         keys = tuple(f"{row:04x}{column:04x}{replicate:04x}" for replicate in range(planted.num_seeds))
         systems.append(System(sources, "", params, keys))
         places.append((row, column))
@@ -152,7 +152,7 @@ def write_study(
         key = f"{row:04x}{column:04x}{replicate:04x}"
         params: dict[str, Any] = {"data.source_languages": "+".join(sources)}
         if len(planted.epsilons) > 1:
-            params["loss.sinkhorn.epsilon"] = epsilon
+            params["loss.solver.epsilon"] = epsilon
         ledger.create(key, params=params, seed=replicate, config={}, source_languages=sources, steps=100)
         ledger.start(key, resumed_from=0)
         values = {
@@ -181,7 +181,7 @@ def study_json(name: str, planted: Planted, mode: str) -> dict[str, Any]:
     """A ``study.json`` as the launcher writes it."""
     space: dict[str, Any] = {"data.source_languages": {"kind": "subset", "of": list(planted.languages)}}
     if len(planted.epsilons) > 1:
-        space["loss.sinkhorn.epsilon"] = {"kind": "grid", "values": list(planted.epsilons)}
+        space["loss.solver.epsilon"] = {"kind": "grid", "values": list(planted.epsilons)}
     return {
         "version": VERSION,
         "name": name,

@@ -45,7 +45,7 @@ def test_the_truth_is_recovered() -> None:
 def test_the_better_epsilon_is_chosen_on_eval() -> None:
     study = plant(TRUTH)
     cells = matrix(study)
-    chosen = {study.systems[index].params["loss.sinkhorn.epsilon"] for index in cells.chosen.ravel()}
+    chosen = {study.systems[index].params["loss.solver.epsilon"] for index in cells.chosen.ravel()}
     assert chosen == {0.1}
 
 
@@ -126,7 +126,7 @@ def test_stability_is_kendalls_tau() -> None:
 
 def test_the_epsilon_curve_is_the_mean_over_sets() -> None:
     study = plant(TRUTH)
-    found = curve(study, "loss.sinkhorn.epsilon", "sw")
+    found = curve(study, "loss.solver.epsilon", "sw")
     assert found is not None
     assert found.x.tolist() == [0.1, 1.0]
     assert found.y == pytest.approx([study.test("sw").means[0::2].mean(), study.test("sw").means[1::2].mean()])

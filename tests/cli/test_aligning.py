@@ -14,7 +14,7 @@ from optical_ray.encoders.checkpoint import save
 from optical_ray.losses.greedy import Greedy
 from optical_ray.losses.optimal_transport import OptimalTransport
 from optical_ray.losses.weighted_sum import WeightedLoss, WeightedSum
-from optical_ray.ot.sinkhorn import SinkhornConfig
+from optical_ray.ot.solvers.sinkhorn import Sinkhorn
 from optical_ray.study.files import read_json, write_json
 from optical_ray.study.records import Ledger, TrialState
 from optical_ray.types import InputError
@@ -37,7 +37,7 @@ def trained(tmp_path: Path) -> Path:
     config = {
         "teacher": {"kind": "pretrained", "checkpoint": "nobody/here"},
         "data": {"bitext": ["made"], "source_languages": ["sw"], "max_length": 16},
-        "loss": {"kind": "optimal_transport", "sinkhorn": {"epsilon": 0.05}},
+        "loss": {"kind": "optimal_transport", "solver": {"kind": "sinkhorn", "epsilon": 0.05}},
     }
     ledger.create(KEY, params={}, seed=0, config=config, source_languages=("sw",), steps=1)
     ledger.start(KEY, resumed_from=0)
@@ -98,7 +98,7 @@ def test_a_key_that_is_not_there_and_a_cache_that_is_gone_are_said(trained: Path
 
 
 def test_the_transport_of_a_loss_is_its_own_or_a_term_s() -> None:
-    own = OptimalTransport(sinkhorn=SinkhornConfig(epsilon=0.3))
+    own = OptimalTransport(solver=Sinkhorn(epsilon=0.3))
     assert transport_of(own) is own
     assert transport_of(WeightedSum(terms=(WeightedLoss(Greedy()), WeightedLoss(own, 2.0)))) is own
     assert transport_of(Greedy()) is None

@@ -22,7 +22,7 @@ def ledger(tmp_path: Path) -> Ledger:
 
 def create(ledger: Ledger, key: str = KEY, **changes: Any) -> TrialRecord:
     fields: dict[str, Any] = {
-        "params": {"loss.sinkhorn.epsilon": 0.1, "data.source_languages": "de+hi"},
+        "params": {"loss.solver.epsilon": 0.1, "data.source_languages": "de+hi"},
         "seed": 7,
         "config": {"loss": {"kind": "greedy"}},
         "source_languages": ("de", "hi"),

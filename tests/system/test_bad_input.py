@@ -19,7 +19,7 @@ from tests.encoders.checkpoints import write_xlmr
 
 Tiny = Callable[..., dict[str, Any]]
 Verb = Callable[..., tuple[int, str, str]]
-EPSILON, SOURCES = "loss.sinkhorn.epsilon", "data.source_languages"
+EPSILON, SOURCES = "loss.solver.epsilon", "data.source_languages"
 
 
 @pytest.fixture
@@ -84,7 +84,7 @@ SPECS = [
     ("trail", {}, ["trail"]),
     ("trial/optimizer", {"stepps": 3}, ["trial.optimizer.stepps"]),
     ("trial/data/batch_size", "many", ["trial.data.batch_size", "many"]),
-    ("space/loss.sinkhorn.epsilom", {"kind": "float", "low": 0.1, "high": 1.0}, ["epsilom"]),
+    ("space/loss.solver.epsilom", {"kind": "float", "low": 0.1, "high": 1.0}, ["epsilom"]),
     (f"space/{EPSILON}", {"kind": "float", "low": 0.0, "high": 1.0}, [EPSILON, "0.0"]),
     (f"space/{EPSILON}", {"kind": "float", "low": 0.0, "high": 1.0, "log": True}, [EPSILON]),
     (f"space/{SOURCES}/of", ["de", "xx"], [SOURCES, "'xx'", "de, hi, mr"]),

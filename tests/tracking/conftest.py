@@ -20,7 +20,7 @@ def spec(num_trials: int = 8) -> dict[str, object]:
         "seed": 7,
         "evaluation": {"targets": list(TARGETS), "metrics": ["AP", "nDCG@20"]},
         "search": {"mode": "optimise", "num_trials": num_trials, "objective": "AP", "seeds": 1},
-        "space": {"loss.sinkhorn.epsilon": {"kind": "float", "low": 0.01, "high": 1.0}},
+        "space": {"loss.solver.epsilon": {"kind": "float", "low": 0.01, "high": 1.0}},
     }
 
 
@@ -38,10 +38,10 @@ def create(ledger: Ledger, number: int, sources: tuple[str, ...], steps: int) ->
     key = f"{number:012x}"
     ledger.create(
         key,
-        params={"data.source_languages": "+".join(sources), "loss.sinkhorn.epsilon": 0.1},
+        params={"data.source_languages": "+".join(sources), "loss.solver.epsilon": 0.1},
         seed=7,
         config={
-            "loss": {"kind": "optimal_transport", "sinkhorn": {"epsilon": 0.1, "note": "x" * 900}},
+            "loss": {"kind": "optimal_transport", "solver": {"kind": "sinkhorn", "epsilon": 0.1, "note": "x" * 900}},
             "data": {"source_languages": list(sources), "pairs": 100},
         },
         source_languages=sources,

@@ -126,15 +126,15 @@ def test_params_are_written_once_and_never_changed(ledger: Ledger) -> None:
     mirror.sync()
     path = ledger.trial_folder(DONE) / "trial.json"
     value = json.loads(path.read_text())
-    value["config"]["loss"]["sinkhorn"]["epsilon"] = 0.9
+    value["config"]["loss"]["solver"]["epsilon"] = 0.9
     value["config"]["added"] = True
     write_json(path, value)
     MlflowMirror(ledger.folder).sync()
     params = runs_of(mirror)[DONE].data.params
-    assert params["loss.sinkhorn.epsilon"] == "0.1"
+    assert params["loss.solver.epsilon"] == "0.1"
     assert params["added"] == "true"
     assert params["data.source_languages"] == "de"
-    assert len(params["loss.sinkhorn.note"]) == 500
+    assert len(params["loss.solver.note"]) == 500
 
 
 def test_a_raised_budget_is_no_conflict(ledger: Ledger) -> None:

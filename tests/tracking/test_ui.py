@@ -36,11 +36,11 @@ def test_a_taken_port_is_refused_before_anything_starts(plant: Any) -> None:
 
 
 def test_the_table_shows_test_scores_in_the_order_of_eval_scores() -> None:
-    made = view("s", {"targets": ["sw"], "experiment": {"space": {"loss.sinkhorn.epsilon": {}}}})
+    made = view("s", {"targets": ["sw"], "experiment": {"space": {"loss.solver.epsilon": {}}}})
     assert made["orderByKey"] == "metrics.`eval/AP/mean`"
     assert made["selectedColumns"] == [
         "tags.`optical.source_languages`",
-        "params.`loss.sinkhorn.epsilon`",
+        "params.`loss.solver.epsilon`",
         "metrics.`AP/sw`",
         "metrics.`AP/mean`",
         "metrics.`eval/AP/mean`",
