@@ -8,7 +8,7 @@ from typing import Any
 
 from optical_ray.config.key import digest
 from optical_ray.config.trial import TrialConfig, widths_differ
-from optical_ray.data.input_files import copy_folder, is_uri, listing
+from optical_ray.data.storage import copy_folder, is_uri, listing
 from optical_ray.encoders.interface import EncoderConfig
 from optical_ray.encoders.pretrained import PretrainedEncoder
 from optical_ray.prepare.cache import Cache

@@ -13,8 +13,8 @@ import numpy as np
 from optical_ray.config.experiment import Experiment
 from optical_ray.config.key import digest
 from optical_ray.data.interface import Counts, RelevanceDataset
-from optical_ray.data.normalise import normalise
 from optical_ray.data.ragged import Ragged
+from optical_ray.data.scripts import normalise
 from optical_ray.data.shards import ShardReader
 from optical_ray.encoders.tokenizer import PieceTokenizer
 from optical_ray.prepare.cache import MANIFEST, Cache

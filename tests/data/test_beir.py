@@ -101,7 +101,11 @@ def test_relevance_refuses_a_judged_id_that_occurs_twice(
 @pytest.mark.parametrize(
     ("name", "rows", "message"),
     [
-        ("qrels/test.tsv", ["10\td1\t1"], r"test.tsv:1: the first line must be the header .*got \['10', 'd1', '1'\]"),
+        (
+            "qrels/test.tsv",
+            ["query\tdoc\tgrade"],
+            r"test.tsv:1: the first line must be the header .*got query",
+        ),
         ("qrels/test.tsv", [QRELS.strip(), "10\td1"], r"test.tsv:2: got 2 columns, expected 3"),
         ("qrels/test.tsv", [QRELS.strip(), "10\td99\t1"], r"test.tsv:2: document 'd99' is judged but is not among"),
         ("qrels/test.tsv", [QRELS.strip(), "99\td1\t1"], r"test.tsv:2: query '99' is judged but is not in .*queries"),
@@ -120,7 +124,7 @@ def test_relevance_refuses_a_judged_id_that_occurs_twice(
         ("corpus.jsonl", [{"_id": "d1", "text": "x"}] * 2, r"corpus.jsonl:2: document id 'd1' occurs a second time"),
         ("queries.jsonl", [{"text": "x"}], r"queries.jsonl:1: _id must be a text, got NoneType"),
         ("queries.jsonl", ["{"], r"queries.jsonl:1: not JSON"),
-        ("corpus.jsonl", [{"_id": "doc 1", "text": "x"}], r"corpus.jsonl:1: document id 'doc 1' holds white space"),
+        ("corpus.jsonl", [{"_id": "doc 1", "text": "x"}], r"corpus.jsonl:1: document id 'doc 1' has white space"),
         ("corpus.jsonl", [{"_id": "", "text": "x"}], r"corpus.jsonl:1: document id '' is empty"),
         ("qrels/test.tsv", [QRELS.strip(), "10\td1\t1_0"], r"test.tsv:2: the grade must be .*got '1_0'"),
         ("qrels/test.tsv", [QRELS.strip(), "10\td1\t99999999999999999999"], r"test.tsv:2: .*at most six digits"),

@@ -108,7 +108,7 @@ def test_places(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert found("*.tsv") == ["a.tsv"]
     assert find_file("a.tsv").name == "a.tsv"
     assert find_file(f"{tmp_path.as_uri()}/a.tsv").name == f"{tmp_path.as_uri()}/a.tsv"
-    with pytest.raises(InputError, match=r"expected one file, found 2 \(first .*1.tsv.gz\)"):
+    with pytest.raises(InputError, match=r"expected one file, got 2 \(.*1.tsv.gz, .*2.tsv\)"):
         find_file("b/?.tsv*")
     for nothing in ("nowhere", "*.csv", "nowhere/*.tsv", "memory://x/y", "s4://bucket"):
         with pytest.raises(InputError, match=r"no such file|not a URI"):
@@ -174,7 +174,7 @@ def test_a_tar_that_was_cut_off_says_where(tmp_path: Path, kind: str) -> None:
     write_archive(path, {name: noise.randbytes(40_000) for name in ("first", "second", "third")})
     content = path.read_bytes()[:60_000]
     path.write_bytes(content)
-    with pytest.raises(InputError, match=r"after byte \d+, in 'second' or behind it .*cut off") as raised:
+    with pytest.raises(InputError, match=r"after byte \d+, in 'second' or after it .*cut off") as raised:
         find_files(str(path))
     consumed = re.search(r"after byte (\d+)", str(raised.value))
     assert consumed is not None

@@ -105,8 +105,8 @@ def test_splits_and_counts() -> None:
     ("options", "message"),
     [
         ({"dataset": "y"}, "ir_datasets has no 'y'; its ids are listed"),
-        ({"dataset": "x"}, "ir_datasets x: has no qrels; name one of its subsets"),
-        ({"dataset": "x/broken"}, r"docs cannot be read \(no network\); it downloads"),
+        ({"dataset": "x"}, "ir_datasets x: has no qrels; name a subset"),
+        ({"dataset": "x/broken"}, r"docs cannot be read \(no network\); the package downloads"),
         ({"dataset": "x/dev", "empty_text": "refuse"}, "x/dev docs:1: document '0' has no text"),
     ],
 )
@@ -120,7 +120,7 @@ def test_a_malformed_file_is_one_message(what: str, whole: int, error: Exception
     package = SimpleNamespace(load=lambda name: Failing(what, whole, error))
     with pytest.MonkeyPatch.context() as patch:
         patch.setitem(sys.modules, "ir_datasets", package)
-        with pytest.raises(InputError, match=rf"ir_datasets x/bad: {what} .*cannot be read \(.*fetched again"):
+        with pytest.raises(InputError, match=rf"ir_datasets x/bad: {what} .*cannot be read \(.*fetch a file .* again"):
             IrDatasetsCollection(dataset="x/bad", language="sw").load("test")
 
 
@@ -129,7 +129,7 @@ def test_a_data_set_that_cannot_be_made_is_one_message(monkeypatch: pytest.Monke
         raise json.JSONDecodeError("Expecting value", "x", 0)
 
     monkeypatch.setitem(sys.modules, "ir_datasets", SimpleNamespace(load=load))
-    with pytest.raises(InputError, match="ir_datasets x/bad: what there is cannot be read"):
+    with pytest.raises(InputError, match="ir_datasets x/bad: the data set cannot be read"):
         IrDatasetsCollection(dataset="x/bad", language="sw").load("test")
 
 

@@ -7,10 +7,8 @@ from hypothesis import strategies as st
 
 from optical_ray.data import pair_filter
 from optical_ray.data.interface import Counts
-from optical_ray.data.normalise import normalise
-from optical_ray.data.pair_filter import Pair, PairFilter
-from optical_ray.data.seen_texts import SeenTexts
-from optical_ray.data.sentence_length import num_words
+from optical_ray.data.pair_filter import Pair, PairFilter, SeenTexts
+from optical_ray.data.scripts import normalise, num_words
 from optical_ray.types import InputError
 
 LOOSE = {"min_length": 1, "max_length": 10**6, "max_ratio": 1e9, "drop_identical": False}

@@ -102,7 +102,7 @@ def test_regions_and_scripts_are_part_of_a_language(tmp_path: Path, code: str) -
 
 def test_half_a_pair_is_refused(moses: Path) -> None:
     (moses / "Web.en-sw.sw").unlink()
-    with pytest.raises(InputError, match=r"no Web.en-sw.sw beside it; a pair needs sw and en"):
+    with pytest.raises(InputError, match=r"no Web.en-sw.sw next to it; a pair needs sw and en"):
         ParallelText(root=str(moses)).languages()
 
 
@@ -152,7 +152,7 @@ def test_empty_lines_are_counted(tmp_path: Path) -> None:
             {"language": "sw"},
             r"web.tsv:2: got 3 columns, expected 2 \(pivot, foreign\)",
         ),
-        ([f"{EN[0]}\t{SW[0]}"], {}, r"web.tsv:1: which language is this\?"),
+        ([f"{EN[0]}\t{SW[0]}"], {}, r"web.tsv:1: the language is not known"),
         ([f"{EN[0]}\t{SW[0]}\tsw\tmany"], {}, "web.tsv:1: the score must be a number, got 'many'"),
         (
             [f"{EN[0]}\t{SW[0]}\tsw"],
@@ -221,7 +221,7 @@ def test_what_is_not_there_is_said(moses: Path, tmp_path: Path) -> None:
         read(ParallelText(root=str(moses)), "fr")
     with pytest.raises(InputError, match="no such file or folder"):
         ParallelText(root=str(tmp_path / "nowhere")).languages()
-    with pytest.raises(InputError, match=r"no bitext found; expected Moses pairs such as Corpus.yo-sw.yo"):
+    with pytest.raises(InputError, match=r"no bitext found \(has: .*; expected Moses pairs such as Corpus.yo-sw.yo"):
         ParallelText(root=str(moses), pivot="yo").languages()
     for options in ({}, {"root": "a", "path": "b"}):
         with pytest.raises(InputError, match="give one of root and path"):

@@ -8,8 +8,7 @@ import pyarrow as pa
 import pytest
 
 from optical_ray.data import shards
-from optical_ray.data.interface import BITEXT_SCHEMA, BitextDataset, Counts
-from optical_ray.data.pair_batches import pair_batches
+from optical_ray.data.interface import BITEXT_SCHEMA, BitextDataset, Counts, pair_batches
 from optical_ray.data.shards import ShardReader, read_manifest, write_bitext_shard, write_shard
 from optical_ray.types import InputError
 

@@ -72,7 +72,7 @@ def test_documents_may_say_their_own_language(folder: Path) -> None:
     (folder / "documents.jsonl").write_text("".join(json.dumps(record) + "\n" for record in records))
     mixed = trec(folder, documents="documents.jsonl").load("test").documents
     assert [document.language for document in mixed[:4]] == ["sw", "en", "en", "zh-TW"]
-    for value in ("kiswahili sanifu", ["sw"], 7):
+    for value in ("kiswahili sanifu", ["sw"], 7, "", False, 0):
         records[2]["language"] = value
         (folder / "documents.jsonl").write_text("".join(json.dumps(record) + "\n" for record in records))
         with pytest.raises(InputError, match=r"documents.jsonl:3: language must be a code"):
@@ -110,9 +110,9 @@ def test_documents_in_several_files_and_layouts(folder: Path) -> None:
         ("topics.tsv", "999\t ", r"topics.tsv:201: topic '999' has no text; .*empty_text: drop"),
         ("topics.tsv", "999", r"topics.tsv:201: got 1 columns, expected 2 \(id, text\)"),
         ("documents.tsv", "d1\tagain", r"documents.tsv:51: document id 'd1' occurs a second time"),
-        ("documents.tsv", "d 99\ttext", r"documents.tsv:51: document id 'd 99' holds white space, which a TREC run"),
+        ("documents.tsv", "d 99\ttext", r"documents.tsv:51: document id 'd 99' has white space, which a TREC run"),
         ("documents.tsv", "\ttext", r"documents.tsv:51: document id '' is empty, which a TREC run"),
-        ("topics.tsv", "9\u00a09\ttext", r"topics.tsv:201: topic id .* holds white space"),
+        ("topics.tsv", "9\u00a09\ttext", r"topics.tsv:201: topic id .* has white space"),
         ("topics.tsv", " \ttext", r"topics.tsv:201: topic id '' is empty"),
         ("documents.tsv", "d99\t", r"documents.tsv:51: document 'd99' has no text"),
         ("documents.tsv", "d99\ta\tb\tc", r"documents.tsv:51: got 4 columns"),

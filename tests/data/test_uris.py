@@ -12,9 +12,9 @@ from pyarrow import fs
 from optical_ray.config.load import from_dict
 from optical_ray.data.datasets.parallel_text import ParallelText
 from optical_ray.data.datasets.trec import TrecCollection
-from optical_ray.data.hub import hub_folder
-from optical_ray.data.input_files import find_files, listing
+from optical_ray.data.input_files import find_files
 from optical_ray.data.interface import Counts
+from optical_ray.data.storage import hub_folder, listing
 from optical_ray.encoders.checkpoint import Checkpoint
 from optical_ray.encoders.pretrained import PretrainedEncoder
 from optical_ray.prepare.cache import Cache

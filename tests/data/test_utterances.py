@@ -116,7 +116,7 @@ def test_pools_and_the_parallel_utterance(tmp_path: Path) -> None:
     topics, documents = {t.topic_id for t in apart.topics}, {d.doc_id for d in apart.documents}
     assert not topics & documents
     assert len(topics) + len(documents) == 40
-    with pytest.raises(InputError, match="nothing would be relevant"):
+    with pytest.raises(InputError, match="task parallel would have no relevant document"):
         MtopCollection(**options, exclude_parallel=True, task="parallel")
 
 

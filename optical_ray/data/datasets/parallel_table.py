@@ -1,13 +1,17 @@
-"""Multi-parallel tables: a TSV whose header names the columns, one of them a language each (SIB-200, NTREX, FLORES)."""
+"""Multi-parallel tables: a TSV file whose header names a column for each language."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal
+from pathlib import Path
+from typing import Any, Literal
 
-from optical_ray.data.input_files import InputFile, find_files
+from optical_ray.data.examples import sentence, write_rows
+from optical_ray.data.input_files import InputFile, files_by_key, find_files
+from optical_ray.data.languages import Language
+from optical_ray.data.messages import listed
 from optical_ray.data.text_files import read_lines
 from optical_ray.data.utterance_datasets import UtteranceBitext, UtteranceCollection, UtteranceRelevance
 from optical_ray.data.utterances import Utterance, UtteranceSource
@@ -32,15 +36,15 @@ class TableFiles(UtteranceSource):
         return self.root
 
     def partitions(self) -> dict[str, list[str]]:
-        """Language -> partitions whose table has its column."""
-        found: dict[str, list[str]] = {}
+        """Return language -> the partitions whose table has its column."""
+        partitions: dict[str, list[str]] = {}
         for partition, file in self._files().items():
             for language in self._languages(self._header(file)):
-                found.setdefault(language, []).append(partition)
-        return dict(sorted(found.items()))
+                partitions.setdefault(language, []).append(partition)
+        return dict(sorted(partitions.items()))
 
     def read(self, language: str, partition: str) -> Sequence[Utterance]:
-        """The rows that have text in ``language``."""
+        """Return the rows that have text in ``language``."""
         file = self._files()[partition]
         header = self._header(file)
         text = header.index(self._languages(header)[language])
@@ -54,7 +58,7 @@ class TableFiles(UtteranceSource):
                 raise InputError(f"{file.name}:{number}: got {len(cells)} columns, expected {len(header)} as in line 1")
             if cells[key] in rows:
                 raise InputError(
-                    f"{file.name}:{number}: {self.key} {cells[key]!r} occurs a second time; must be unique"
+                    f"{file.name}:{number}: {self.key} {cells[key][:80]!r} occurs a second time; must be unique"
                 )
             if cells[text].strip():
                 topic = "" if label is None else cells[label]
@@ -62,7 +66,7 @@ class TableFiles(UtteranceSource):
         return list(rows.values())
 
     def digests(self) -> list[str]:
-        """Partition and digest of each file."""
+        """Return partition and digest of each file."""
         return [f"{partition} {file.digest()}" for partition, file in self._files().items()]
 
     def _unescaped(self, text: str) -> str:
@@ -71,11 +75,16 @@ class TableFiles(UtteranceSource):
     def _header(self, file: InputFile) -> list[str]:
         header = next(line for _, line in read_lines(file)).split("\t")
         if self.key not in header:
-            raise InputError(
-                f"{file.name}:1: no column {self.key!r} in the header (has: {', '.join(header)}); set `key`"
-            )
+            raise InputError(f"{file.name}:1: no column {self.key!r} in the header (has: {listed(header)}); set `key`")
         if len(set(header)) < len(header):
-            raise InputError(f"{file.name}:1: a column name occurs twice in the header ({', '.join(header)})")
+            twice = listed(sorted({name for name in header if header.count(name) > 1}))
+            raise InputError(f"{file.name}:1: columns occur twice in the header ({twice}); rename one of each")
+        for number, name in enumerate(header, start=1):
+            if name.split() != [name] and name not in (self.key, self.label) and not self.columns:
+                raise InputError(
+                    f"{file.name}:1: column {number} has the name {name[:40]!r}, which is not a language's code; map "
+                    "the languages to their columns in `columns`"
+                )
         return header
 
     def _languages(self, header: Sequence[str]) -> dict[str, str]:
@@ -87,7 +96,7 @@ class TableFiles(UtteranceSource):
         files = [file for file in find_files(self.root) if file.base.endswith(SUFFIX)]
         if not files:
             raise InputError(f"{self.root}: no table here; expected files such as train.tsv (also .gz, .xz, .zst)")
-        return {file.base.removesuffix(SUFFIX): file for file in files}
+        return files_by_key((file.base.removesuffix(SUFFIX), file) for file in files)
 
 
 def _source(
@@ -97,40 +106,60 @@ def _source(
     return TableFiles(dataset.root, tuple(sorted(columns.items())), dataset.key, dataset.label, dataset.escapes)
 
 
+def _write_example(folder: Path) -> dict[str, Any]:
+    for partition in ("train", "dev", "test"):
+        rows = (
+            (f"{partition}{i}", f"topic {i % 3}", *(f"{sentence(k, i % 3)} {partition} {i}" for k in ("en", "sw")))
+            for i in range(9)
+        )
+        write_rows(folder / f"{partition}.tsv", [("key", "topic", "en", "sw"), *rows])
+    return {"root": str(folder)}
+
+
 @dataclass(frozen=True, kw_only=True)
 class ParallelTableBitext(UtteranceBitext):
     """Rows of ``<partition>.tsv`` as pairs; ``columns`` maps languages to column names, e.g. ``{sw: swh_Latn}``.
 
-    Without ``columns`` every column but ``key`` and ``label`` is a language under its own name. ``escapes`` reads a
-    backslash before a character as that character (before t, n, r: a tab or line end).
+    Without ``columns`` every column except ``key`` and ``label`` is a language with the column's name. ``escapes``
+    reads a backslash before a character as that character (before t, n, r: a tab or line end).
     """
 
     kind: Literal["parallel_table"] = "parallel_table"
-    columns: dict[str, str] = field(default_factory=dict, hash=False)
+    columns: dict[Language, str] = field(default_factory=dict, hash=False)
     key: str = "key"
     label: str = "topic"
     escapes: bool = False
     licence: str = "not stated"
 
+    @classmethod
+    def example(cls, folder: Path) -> dict[str, Any]:
+        """Write three tables of nine rows in two languages."""
+        return _write_example(folder)
+
     def source(self) -> TableFiles:
-        """The files."""
+        """Return the reader of the files."""
         return _source(self)
 
 
 @dataclass(frozen=True, kw_only=True)
 class ParallelTableCollection(UtteranceCollection):
-    """Rows as topics and documents; task ``intent`` is the same label (SIB-200's topic), ``parallel`` the same row."""
+    """Rows as topics and documents; task ``intent`` means the same label, ``parallel`` the same row."""
 
     kind: Literal["parallel_table"] = "parallel_table"
-    columns: dict[str, str] = field(default_factory=dict, hash=False)
+    columns: dict[Language, str] = field(default_factory=dict, hash=False)
     key: str = "key"
     label: str = "topic"
     escapes: bool = False
     licence: str = "not stated"
     eval_partition: str = "dev"
 
+    @classmethod
+    def example(cls, folder: Path) -> dict[str, Any]:
+        """Write three tables of nine rows in two languages."""
+        return {**_write_example(folder), "language": "sw"}
+
     def source(self) -> TableFiles:
-        """The files."""
+        """Return the reader of the files."""
         return _source(self)
 
 
@@ -139,12 +168,17 @@ class ParallelTableRelevance(UtteranceRelevance):
     """Rows of the pivot, each with another row of its label."""
 
     kind: Literal["parallel_table"] = "parallel_table"
-    columns: dict[str, str] = field(default_factory=dict, hash=False)
+    columns: dict[Language, str] = field(default_factory=dict, hash=False)
     key: str = "key"
     label: str = "topic"
     escapes: bool = False
     licence: str = "not stated"
 
+    @classmethod
+    def example(cls, folder: Path) -> dict[str, Any]:
+        """Write three tables of nine rows in two languages."""
+        return _write_example(folder)
+
     def source(self) -> TableFiles:
-        """The files."""
+        """Return the reader of the files."""
         return _source(self)

@@ -3,10 +3,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from optical_ray.data.interface import BITEXT_SCHEMA, Counts
-from optical_ray.data.matched import matched_rows
-from optical_ray.data.mixture import Mixture, MixtureConfig
-from optical_ray.data.pair_batches import pair_batches
+from optical_ray.data.interface import BITEXT_SCHEMA, Counts, pair_batches
+from optical_ray.data.mixture import Mixture, MixtureConfig, matched_places
 from optical_ray.data.shards import ShardReader, write_shard
 from optical_ray.types import InputError
 
@@ -15,6 +13,11 @@ def reader(folder: Path, language: str, ids: list[int]) -> ShardReader:
     pairs = ((str(i), f"sentence {i}", f"{language} {i}") for i in ids)
     write_shard(folder / language, BITEXT_SCHEMA, pair_batches(pairs, Counts()))
     return ShardReader(folder / language)
+
+
+def matched_rows(readers: dict[str, ShardReader]) -> dict[str, np.ndarray]:
+    ids = {language: reader.take(np.arange(len(reader)))["id"].to_pylist() for language, reader in readers.items()}
+    return matched_places({language: np.array([int(i) for i in column]) for language, column in ids.items()})
 
 
 def test_rows_name_the_same_sentence_in_every_language(tmp_path: Path) -> None:
