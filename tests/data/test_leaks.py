@@ -39,3 +39,16 @@ def test_clean_text_is_counted_as_looked_at() -> None:
     assert leaks.counts == {"trec/sw test topics": 0, "trec/sw test documents": 0}
     assert leaks.rows.dtype == np.int64
     assert len(leaks.rows) == 0
+
+
+def test_near_identical_texts_are_leaks_and_counted() -> None:
+    pairs = [
+        ("0", "Good morning !", "x"),  # a space before punctuation
+        ("1", "“Good\u00ad morning”", "x"),
+        ("2", "-", "habari\u200b ya asubuhi\u200d."),
+        ("3", "good  MORNING", "x"),  # identical but for case and spaces
+        ("4", "Good mornings", "x"),
+    ]
+    leaks = find_leaks(pair_batches(pairs, Counts()), EvaluationTexts([COLLECTION]))
+    assert leaks.rows.tolist() == [0, 1, 2, 3]
+    assert leaks.near_identical == 3
