@@ -11,18 +11,18 @@ from pathlib import Path
 from optical_ray.types import InputError, Run
 
 COMPRESSION = 3
-"""gzip's level: higher ones take five times as long for a tenth of the size."""
+"""gzip's level; higher ones take five times as long to save a tenth of the size."""
 
 
 def write_run(path: Path, run: Run, tag: str) -> None:
-    """Write ``run`` in the order in which trec_eval reads it; gzip where the name ends in ``.gz``.
+    """Write ``run`` in trec_eval's order, compressed if the name ends in ``.gz``.
 
-    Documents are ordered by score, ties by descending document id, topics as they come. The file is the same bytes
-    for the same run. Raises ``InputError`` for an identifier with white space, which the format cannot hold.
+    Documents are ordered by score, ties by descending document id; topics keep their order. Equal runs give equal
+    bytes. Raises ``InputError`` for an identifier with white space, which the format cannot hold.
     """
     for identifier in {tag, *run, *(doc_id for documents in run.values() for doc_id in documents)}:
         if identifier.split() != [identifier]:
-            raise InputError(f"run {path}: {identifier!r} cannot be written: identifiers have no white space")
+            raise InputError(f"run {path}: {identifier[:80]!r} cannot be written; identifiers have no white space")
     lines = []
     for topic_id, documents in run.items():
         by_id = sorted(documents.items(), reverse=True)
@@ -33,10 +33,10 @@ def write_run(path: Path, run: Run, tag: str) -> None:
 
 
 def read_run(path: Path) -> Run:
-    """Read a run; the second column is not looked at (``Q0``, ``0``) and ranks are those of the scores, in any order.
+    """Read a run in any order; the second column (``Q0``, ``0``) and the ranks are ignored.
 
-    Raises ``InputError`` with the line number for a line that does not have six columns or a number for its score, and
-    for a document that a topic has twice; and for a file that cannot be read.
+    Raises ``InputError`` for a file that cannot be read and, with the line number, for a line without six columns or
+    without a number as score, and for a document that a topic has twice.
     """
     run: Run = {}
     for number, line in enumerate(_text(path).splitlines(), start=1):
@@ -47,9 +47,11 @@ def read_run(path: Path) -> Run:
             topic_id, _, doc_id, _, score, _ = columns
             value = float(score)
         except ValueError:
-            raise InputError(f"{path}:{number}: expected 'topic Q0 document rank score tag', got {line!r}") from None
+            raise InputError(
+                f"{path}:{number}: expected 'topic Q0 document rank score tag', got {line[:80]!r}"
+            ) from None
         if math.isnan(value):
-            raise InputError(f"{path}:{number}: score must be a number, got {score!r}")
+            raise InputError(f"{path}:{number}: score must be a number, got {score[:40]!r}")
         documents = run.setdefault(topic_id, {})
         if doc_id in documents:
             raise InputError(f"{path}:{number}: topic {topic_id!r} has document {doc_id!r} a second time; keep one")
@@ -62,7 +64,7 @@ def _text(path: Path) -> str:
         content = path.read_bytes()
         text = (gzip.decompress(content) if path.suffix == ".gz" else content).decode("utf-8-sig")
     except (OSError, EOFError, zlib.error) as error:
-        raise InputError(f"{path}: cannot be read ({error}); is the file whole?") from error
+        raise InputError(f"{path}: cannot be read ({error}); check that the file is complete") from error
     except UnicodeDecodeError as error:
         line = content[: error.start].count(b"\n") + 1 if path.suffix != ".gz" else "?"
         raise InputError(
@@ -70,5 +72,5 @@ def _text(path: Path) -> str:
         ) from error
     if "\0" in text:
         line = text[: text.index("\0")].count("\n") + 1
-        raise InputError(f"{path}:{line}: holds a NUL byte; is this a TREC run?")
+        raise InputError(f"{path}:{line}: holds a NUL byte; check that it is a TREC run")
     return text
