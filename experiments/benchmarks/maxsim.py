@@ -106,7 +106,7 @@ def measure(num_queries: int, num_passages: int, folder: Path) -> dict[str, Any]
 
 def equals_memory(queries: TokenEmbeddings, table: Ragged, device: str) -> bool:
     """Whether the first passages rank the same from one piece in memory."""
-    some = table.between(0, min(COMPARED, len(table)))
+    some = table.slice(0, min(COMPARED, len(table)))
     whole = padded([some[row] for row in range(len(some))])
     whole = TokenEmbeddings(whole.vectors.to(device), whole.mask.to(device))
     once, parted = rank(queries, whole, top_k=DEPTH), ranked(queries, some, device)

@@ -70,7 +70,7 @@ def write(language: str, count: int, folder: Path) -> tuple[int, dict[str, Clock
     with Clock() as leaks:
         find_leaks(ShardReader(folder / "shard").batches(), texts)
     with Clock() as pieces:
-        ready = Pieces.of_one(ReadyTokenizer.new(), 32, 32)
+        ready = Pieces.from_tokenizer(ReadyTokenizer.new(), 32, 32)
         bitext_tokens(folder / "shard", ready, Cache(folder), role="query", max_length=32).rename(folder / "tokens")
     return manifest.rows, {"shard": shard, "leaks": leaks, "pieces": pieces}
 

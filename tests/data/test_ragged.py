@@ -31,8 +31,8 @@ def test_all_readers_see_the_rows(tmp_path_factory: pytest.TempPathFactory, rows
         assert table.lengths_of(places).tolist() == [len(rows[place]) for place in places]
     mapped.release()
     start, end = min(cut, len(rows)), len(rows)
-    assert [row.tolist() for row in map(mapped.between(start, end).__getitem__, range(end - start))] == rows[start:]
-    chosen = mapped.only(places)
+    assert [row.tolist() for row in map(mapped.slice(start, end).__getitem__, range(end - start))] == rows[start:]
+    chosen = mapped.select(places)
     assert [chosen[row].tolist() for row in range(len(rows))] == rows[::-1]
 
 
