@@ -49,10 +49,9 @@ def split_by_id(topics: Sequence[Topic], split: str, eval_fraction: float, salt:
 
 
 def require_id(identity: str, where: str, noun: str) -> None:
-    """Raise ``InputError`` for an id that is empty or has white space: a TREC run cannot hold it."""
-    if identity.split() != [identity]:
-        problem = "has white space" if identity.strip() else "is empty"
-        raise InputError(f"{where}: {noun} id {identity[:80]!r} {problem}, which a TREC run cannot hold; change the id")
+    """Raise ``InputError`` for an id without any character but white space; other blanks are allowed in ids."""
+    if not identity.strip():
+        raise InputError(f"{where}: {noun} id {identity[:80]!r} is empty; give it another id")
 
 
 def gather(
@@ -60,7 +59,7 @@ def gather(
 ) -> tuple[list[TextUnit], frozenset[str]]:
     """Return the topics or documents of ``(file:line, unit)``, and the ids of those dropped for having no text.
 
-    ``noun`` names them in messages. Raises ``InputError`` for an id that occurs twice or that a run cannot hold and, if
+    ``noun`` names them in messages. Raises ``InputError`` for an id that occurs twice or is empty and, if
     ``empty_text`` is ``refuse``, for a text of white space only; ``drop`` counts such texts in ``dropped``.
     """
     gathered: dict[str, TextUnit] = {}

@@ -11,7 +11,7 @@ from optical_ray.config.key import digest
 from optical_ray.data.input_files import find_file
 from optical_ray.data.interface import CollectionDataset
 from optical_ray.data.trec_files import read_topics
-from optical_ray.metrics.trec_run import read_run
+from optical_ray.metrics.trec_run import read_run, unescape_id
 from optical_ray.prepare.tokens import CollectionSource
 from optical_ray.types import Collection, InputError, Run, Topic
 
@@ -48,11 +48,17 @@ def run_for(source: CollectionSource, file: RunFile, where: str) -> Run | None:
         return None
     if not Path(path).is_file():
         raise InputError(f"{where}.run: {path}: no such file; give a TREC run for target {source.target!r}")
-    run = read_run(Path(path))
+    topic_ids = [topic.topic_id for topic in source.collection.topics]
+    known = {document.doc_id for document in source.collection.documents}
+    originals = {unescape_id(identity): identity for identity in (*topic_ids, *known) if "%" in identity}
+    originals = {read: identity for read, identity in originals.items() if read not in known.union(topic_ids)}
+    run = {
+        originals.get(topic_id, topic_id): {originals.get(doc, doc): score for doc, score in documents.items()}
+        for topic_id, documents in read_run(Path(path)).items()
+    }  # other tools do not escape: an id that looks escaped is the collection's own
     at = f"{where}.run: {path}"
     _check_ids(at, source, set(run), "topic ids")
-    known = {document.doc_id for document in source.collection.documents}
-    asked = [topic.topic_id for topic in source.collection.topics if topic.topic_id in run]
+    asked = [topic_id for topic_id in topic_ids if topic_id in run]
     result = {topic_id: {doc: score for doc, score in run[topic_id].items() if doc in known} for topic_id in asked}
     if asked and not any(result.values()):
         example = next(iter(run[asked[0]]), None)

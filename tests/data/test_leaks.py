@@ -27,14 +27,14 @@ def test_pairs_with_an_evaluation_text_are_found_on_either_side() -> None:
     assert leaks.counts == {"trec/sw test topics": 1, "trec/sw test documents": 2}
 
 
-def test_positions_go_on_over_batches() -> None:
+def test_positions_continue_over_batches() -> None:
     batches = [batch for _ in range(3) for batch in pair_batches(PAIRS, Counts())]
     batches.insert(1, batches[0].slice(0, 0))
     leaks = find_leaks(batches, EvaluationTexts([COLLECTION]))
     assert leaks.rows.tolist() == [0, 2, 3, 5, 7, 8, 10, 12, 13]
 
 
-def test_clean_text_is_counted_as_looked_at() -> None:
+def test_sets_without_leaks_are_counted_as_zero() -> None:
     leaks = find_leaks(pair_batches(PAIRS[1:2], Counts()), EvaluationTexts([COLLECTION]))
     assert leaks.counts == {"trec/sw test topics": 0, "trec/sw test documents": 0}
     assert leaks.rows.dtype == np.int64

@@ -93,7 +93,7 @@ def test_collected_sib200(collected: Path) -> None:
 
 
 def test_one_partition_gives_both_splits_without_translations_of_topics(folder: Path) -> None:
-    """Two divisions by one hash would leave nothing of eval."""
+    """Two divisions by one hash would leave eval empty."""
     options = {**OPTIONS, "eval_partition": "dev", "test_partition": "dev", "exclude_parallel": True}
     rows = [f"{i}\ttopic{i % 3}\ttext {i}\tmatini {i}\tqoraal {i}" for i in range(90)]
     (folder / "dev.tsv").write_text("\n".join([HEADER, *rows]) + "\n")

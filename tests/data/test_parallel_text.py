@@ -51,7 +51,7 @@ def moses(tmp_path: Path) -> Path:
 PAIRS = list(zip(EN, SW, strict=True))
 
 
-def test_moses_pairs_are_known_by_their_names(moses: Path) -> None:
+def test_moses_pairs_are_recognised_by_their_names(moses: Path) -> None:
     dataset = ParallelText(root=str(moses))
     assert dataset.languages() == ("de", "sw")
     assert read(dataset) == (PAIRS, {})
@@ -75,7 +75,7 @@ def test_an_empty_side_is_refused_with_both_counts(moses: Path) -> None:
         read(ParallelText(root=str(moses)))
 
 
-def test_what_is_said_about_a_corpus_is_no_bitext(moses: Path) -> None:
+def test_readme_and_licence_files_are_ignored(moses: Path) -> None:
     for name in ("README.txt", "LICENSE.txt", "deep/license-en.txt", "Readme.TXT.txt"):
         write(moses / name, ["This corpus is free.", "See the source."])
     dataset = ParallelText(root=str(moses))
@@ -167,7 +167,7 @@ def test_malformed_rows_are_refused(tmp_path: Path, rows: list[str], options: di
 
 
 @pytest.mark.parametrize("layout", ["jsonl", "parquet"])
-def test_records(tmp_path: Path, layout: str) -> None:
+def test_json_and_parquet_records(tmp_path: Path, layout: str) -> None:
     records = [
         {"translation": {"en": EN[0], "sw": SW[0], "id": "halo teman baik saya"}},
         {"translation": {"en": EN[1], "sw": SW[1], "id": None}},
@@ -204,7 +204,7 @@ def test_flat_records(tmp_path: Path) -> None:
         read(ParallelText(path=str(tmp_path / "x.parquet")))
 
 
-def test_the_fingerprint_is_of_the_content(moses: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
+def test_the_fingerprint_depends_on_the_content(moses: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
     first = ParallelText(root=str(moses)).fingerprint()
     other = tmp_path_factory.mktemp("elsewhere")
     for path in moses.rglob("*.*"):
@@ -216,7 +216,7 @@ def test_the_fingerprint_is_of_the_content(moses: Path, tmp_path_factory: pytest
     assert ParallelText(root=str(other)).fingerprint() != first
 
 
-def test_what_is_not_there_is_said(moses: Path, tmp_path: Path) -> None:
+def test_missing_languages_and_files_are_named(moses: Path, tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"no pairs in language 'fr' \(has: de, sw\)"):
         read(ParallelText(root=str(moses)), "fr")
     with pytest.raises(InputError, match="no such file or folder"):
@@ -235,7 +235,7 @@ def test_what_is_not_there_is_said(moses: Path, tmp_path: Path) -> None:
     st.lists(st.text(st.sampled_from('ab \t\r"{}:,[]0.5\u2028ensw'), max_size=30), max_size=6),
     st.sampled_from(["x.tsv", "sw.tsv", "x.jsonl", "C.en-sw.en"]),
 )
-def test_any_text_is_pairs_or_an_input_error(
+def test_any_text_gives_pairs_or_an_input_error(
     tmp_path: Path, only_input_errors: Any, lines: list[str], name: str
 ) -> None:
     write(tmp_path / name, lines)
