@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 
 from optical_ray.data.archives import UNREADABLE
 from optical_ray.data.input_files import InputFile, files_by_key
-from optical_ray.data.languages import BARE_CODE, CODE_PAIR, LANGUAGE_CODE
+from optical_ray.data.languages import BARE_CODE, CODE_PAIR, LANGUAGE_CODE, STATED_CODE
 from optical_ray.data.messages import listed
 from optical_ray.data.pair_filter import Pair
 from optical_ray.data.text_files import read_lines, read_objects, text_of
@@ -124,7 +124,7 @@ def read_portion(portion: Portion, pivot: str, columns: tuple[str, ...] | None) 
     if portion.layout == "moses":
         return _read_moses(portion)
     if portion.layout == "tsv":
-        return _read_tsv(portion, columns)
+        return _read_tsv(portion, pivot, columns)
     rows = read_objects if portion.layout == "jsonl" else _read_parquet
     return (row for number, record in rows(portion.files[0]) for row in _rows_of(record, portion, number, pivot))
 
@@ -157,7 +157,7 @@ def _is_empty(file: InputFile) -> bool:
         return False
 
 
-def _read_tsv(portion: Portion, columns: tuple[str, ...] | None) -> Iterator[Row]:
+def _read_tsv(portion: Portion, pivot: str, columns: tuple[str, ...] | None) -> Iterator[Row]:
     file = portion.files[0]
     position: dict[str, int] = {}
     for number, line in read_lines(file):
@@ -166,7 +166,7 @@ def _read_tsv(portion: Portion, columns: tuple[str, ...] | None) -> Iterator[Row
             continue
         cells = line.split("\t")
         if columns is None:
-            columns = _columns_of(cells, portion, f"{file.name}:{number}")
+            columns = _columns_of(cells, portion, pivot, f"{file.name}:{number}")
         if not position:
             position = {name: index for index, name in enumerate(columns)}
         if len(cells) != len(columns):
@@ -181,11 +181,16 @@ def _read_tsv(portion: Portion, columns: tuple[str, ...] | None) -> Iterator[Row
         yield Row(language, Pair(cells[position["pivot"]], cells[position["foreign"]], pair_id, score))
 
 
-def _columns_of(cells: list[str], portion: Portion, where: str) -> tuple[str, ...]:
+def _columns_of(cells: list[str], portion: Portion, pivot: str, where: str) -> tuple[str, ...]:
     if not 2 <= len(cells) <= 4:
         raise InputError(
             f"{where}: got {len(cells)} columns, expected 2 to 4 (pivot, foreign, language, score). Name them in "
             "`columns`"
+        )
+    if pivot in cells[:2] and all(STATED_CODE.fullmatch(cell) for cell in cells[:2]):
+        raise InputError(
+            f"{where}: the first line is a header of language codes ({cells[0]}, {cells[1]}). Remove it and name the "
+            "columns in `columns`, or use kind: parallel_table"
         )
     if portion.columns is None:
         raise InputError(
@@ -199,7 +204,7 @@ def _columns_of(cells: list[str], portion: Portion, where: str) -> tuple[str, ..
 
 def _code(value: Any, where: str) -> str:
     """``value`` if it is a language's code; anything else shows that the columns have another meaning."""
-    if not (isinstance(value, str) and LANGUAGE_CODE.fullmatch(value)):
+    if not (isinstance(value, str) and STATED_CODE.fullmatch(value)):
         raise InputError(
             f"{where}: language must be a code such as sw or zh-TW, got {str(value)[:40]!r}. Correct the line, or name "
             "the columns in `columns`"

@@ -68,11 +68,11 @@ def gather(
         unit_id = unit.topic_id if isinstance(unit, Topic) else unit.doc_id
         require_id(unit_id, where, noun)
         if unit_id in gathered or unit_id in empty:
-            raise InputError(f"{where}: {noun} id {unit_id!r} occurs a second time; ids must be unique")
+            raise InputError(f"{where}: {noun} id {unit_id[:80]!r} occurs a second time; ids must be unique")
         if unit.text.strip():
             gathered[unit_id] = unit
         elif empty_text == "refuse":
-            raise InputError(f"{where}: {noun} {unit_id!r} has no text; correct the file or set empty_text: drop")
+            raise InputError(f"{where}: {noun} {unit_id[:80]!r} has no text; correct the file or set empty_text: drop")
         else:
             empty.add(unit_id)
             _count(dropped, f"{noun}s without text")
@@ -115,7 +115,7 @@ def assemble(
             _count(dropped, "judgements of topics that are not in this split")
         elif grades[judgement.topic_id].setdefault(judgement.doc_id, judgement.grade) != judgement.grade:
             raise InputError(
-                f"{judgement.where}: topic {judgement.topic_id!r}, document {judgement.doc_id!r}: grade "
+                f"{judgement.where}: topic {judgement.topic_id[:80]!r}, document {judgement.doc_id[:80]!r}: grade "
                 f"{judgement.grade} here, {grades[judgement.topic_id][judgement.doc_id]} before; keep one"
             )
     if outside:

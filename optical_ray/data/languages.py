@@ -14,7 +14,8 @@ CODE_PAIR = re.compile(f"[A-Za-z]{{2,3}}{SUBTAGS}-[A-Za-z]{{2,3}}{SUBTAGS}")
 YAML_SPELLING = {True: "on", False: "no", None: "null"}
 """What is likely to have been written for a value that YAML reads as no text."""
 
-DOCUMENT_LANGUAGE = re.compile("[A-Za-z]{2,3}([_-][A-Za-z0-9]{2,8})*")
+STATED_CODE = re.compile("[A-Za-z]{2,3}([_@-][A-Za-z0-9]{2,12})*")
+"""A code that a row states, also OPUS' spellings such as ``sr@latin`` and ``zh-classical``."""
 
 
 class _TextOnly:
@@ -57,7 +58,7 @@ def document_language(record: dict[str, Any], key: str, default: str, where: str
     value = record.get(key)
     if value is None:
         return default
-    if not (isinstance(value, str) and DOCUMENT_LANGUAGE.fullmatch(value)):
+    if not (isinstance(value, str) and STATED_CODE.fullmatch(value)):
         raise InputError(
             f"{where}: {key} must be a code such as sw or zh-TW, got {str(value)[:40]!r}; correct the line or leave "
             f"out {key}"

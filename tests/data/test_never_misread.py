@@ -55,6 +55,18 @@ def test_a_pair_of_codes_that_does_not_tell_the_order_is_refused(tmp_path: Path,
     assert sides(stated) == [(ENGLISH, GERMAN)]
 
 
+def test_a_header_of_codes_is_not_a_pair(tmp_path: Path) -> None:
+    (tmp_path / "web.tsv").write_text(f"de\ten\n{GERMAN}\t{ENGLISH}\n")
+    with pytest.raises(InputError, match=r"web.tsv:1: the first line is a header of language codes \(de, en\)"):
+        sides(ParallelText(path=str(tmp_path / "web.tsv"), language="de"))
+
+
+@pytest.mark.parametrize("code", ["sr@latin", "be_tarask", "zh-classical", "swh_Latn"])
+def test_codes_in_the_spelling_of_opus_are_languages(tmp_path: Path, code: str) -> None:
+    (tmp_path / "web.tsv").write_text(f"{ENGLISH}\t{GERMAN}\t{code}\n")
+    assert ParallelText(path=str(tmp_path / "web.tsv")).languages() == (code,)
+
+
 def test_the_pair_in_the_name_is_the_language(tmp_path: Path) -> None:
     (tmp_path / "x.de-en.tsv").write_text(f"{GERMAN}\t{ENGLISH}\n")
     assert ParallelText(path=str(tmp_path / "x.de-en.tsv"), language="sw").languages() == ("de",)

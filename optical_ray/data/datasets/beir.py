@@ -127,7 +127,7 @@ class BeirCollection(CollectionDataset):
                 wanted.append((where, Topic(identity, text, self.language)))
         if unknown:
             identity, where = next(iter(unknown.items()))
-            raise InputError(f"{where}: query {identity!r} is judged but is not in {file.name}")
+            raise InputError(f"{where}: query {identity[:80]!r} is judged but is not in {file.name}")
         return gather(wanted, "query", self.empty_text, dropped)[0]
 
     def fingerprint(self) -> str:
@@ -249,7 +249,7 @@ def _texts(units: Iterable[tuple[str, str, Any]], wanted: set[str], noun: str) -
     texts: dict[str, str] = {}
     for where, identity, text in units:
         if identity in texts:
-            raise InputError(f"{where}: {noun} id {identity!r} occurs a second time; ids must be unique")
+            raise InputError(f"{where}: {noun} id {identity[:80]!r} occurs a second time; ids must be unique")
         if identity in wanted:
             texts[identity] = _text(text, where, f"the {noun}'s text").strip()
     return texts

@@ -49,7 +49,9 @@ class MassiveFiles(UtteranceSource):
                 text_of(record[k], where, k) for k in ("id", "intent", "utt", "annot_utt")
             )
             if identity in utterances:
-                raise InputError(f"{where}: id {identity!r} occurs a second time in {partition}; ids must be unique")
+                raise InputError(
+                    f"{where}: id {identity[:80]!r} occurs a second time in {partition}; ids must be unique"
+                )
             utterances[identity] = Utterance(
                 identity, text.strip(), intent, tuple(sorted(set(SLOT.findall(annotated))))
             )

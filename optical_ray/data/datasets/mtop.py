@@ -42,7 +42,7 @@ class MtopFiles(UtteranceSource):
         utterances: dict[str, Utterance] = {}
         for number, (identity, intent, slots, text, *_) in read_columns(file, COLUMNS):
             if identity in utterances:
-                raise InputError(f"{file.name}:{number}: id {identity!r} occurs a second time; ids must be unique")
+                raise InputError(f"{file.name}:{number}: id {identity[:80]!r} occurs a second time; ids must be unique")
             names = {":".join(slot.split(":")[2:]) for slot in slots.split(",") if slot}
             utterances[identity] = Utterance(identity, text.strip(), intent, tuple(sorted(names)))
         return list(utterances.values())
