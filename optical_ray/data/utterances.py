@@ -132,7 +132,8 @@ def utterance_collection(
         dropped["topics without a relevant document"] = len(topics) - len(grades)
     if not grades:
         raise InputError(
-            f"{name}: no topic of split {split} has a relevant document (task {task}, {len(topics)} topics)"
+            f"{name}: no topic of split {split} has a relevant document (task {task}, {len(topics)} topics); check the "
+            "labels of the utterances"
         )
     return Collection(
         name=name,
@@ -148,8 +149,8 @@ def utterance_collection(
 
 def _needed(task: Task, utterance: Utterance) -> tuple[tuple[str, str], ...]:
     """The properties of which a document must share one with a topic to be relevant."""
-    identity, intent = ("id", utterance.utterance_id), ("intent", utterance.intent)
-    return {"parallel": (identity,), "graded": (identity, intent)}.get(task, (intent,))
+    identity, intents = ("id", utterance.utterance_id), (("intent", utterance.intent),) if utterance.intent else ()
+    return {"parallel": (identity,), "graded": (identity, *intents)}.get(task, intents)
 
 
 def divide(utterances: Sequence[Utterance], split: str, eval_fraction: float, salt: str = "") -> list[Utterance]:
@@ -160,11 +161,11 @@ def divide(utterances: Sequence[Utterance], split: str, eval_fraction: float, sa
 
 
 def intent_pairs(utterances: Sequence[Utterance]) -> Iterator[RelevancePair]:
-    """Yield each utterance with the next one of its intent in hash order; an intent with one utterance has no pair."""
+    """Yield each utterance with the next one of its intent in hash order; single and unlabelled ones have no pair."""
     by_intent: dict[str, list[str]] = {}
     texts = {utterance.utterance_id: utterance.text for utterance in utterances}
     intents = {utterance.utterance_id: utterance.intent for utterance in utterances}
-    for identity in in_hash_order(list(texts)):
+    for identity in in_hash_order([identity for identity, intent in intents.items() if intent]):
         by_intent.setdefault(intents[identity], []).append(identity)
     following = {
         identity: ids[(index + 1) % len(ids)]
