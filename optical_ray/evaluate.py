@@ -155,7 +155,7 @@ class _Vectors:
         if key not in self._known:
             rows = collection.teacher_documents if self._is_teacher else collection.documents
             if collection.candidates is not None:
-                rows = rows.only(chosen_documents(collection))
+                rows = rows.select(chosen_documents(collection))
             folder = Path(self._scratch.name) / str(len(self._known))
             folder.mkdir()
             self._known[key] = DocumentVectors.of(self._encoder, rows, folder, in_memory=self._in_memory)

@@ -124,7 +124,7 @@ class DocumentVectors:
             return cls(encode(encoder, rows))
         with RaggedWriter(scratch, "documents", np.float16, (encoder.dim,)) as writer:
             for start, end in _parts(rows.lengths, encoder.dim):
-                cloud = encode(encoder, rows.between(start, end))
+                cloud = encode(encoder, rows.slice(start, end))
                 writer.append_flat(cloud.vectors[cloud.mask].half().numpy(), cloud.mask.sum(dim=1).numpy())
         return cls(Ragged.open(scratch, "documents"))
 

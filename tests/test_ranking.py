@@ -41,9 +41,9 @@ def collection() -> EncodedCollection:
         split="test",
         topic_ids=topics,
         doc_ids=[f"d{i}" for i in range(NUM_DOCUMENTS)],
-        topics=Ragged.of(rows[:NUM_TOPICS]),
-        documents=Ragged.of(rows[NUM_TOPICS:]),
-        teacher_documents=Ragged.of(rows[NUM_TOPICS:]),
+        topics=Ragged.from_rows(rows[:NUM_TOPICS]),
+        documents=Ragged.from_rows(rows[NUM_TOPICS:]),
+        teacher_documents=Ragged.from_rows(rows[NUM_TOPICS:]),
         qrels=Qrels({topic: {"d0": 1, f"d{i}": 1} for i, topic in enumerate(topics, start=1)}),
         documents_digest="x",
         languages=["en"],
@@ -53,7 +53,7 @@ def collection() -> EncodedCollection:
 
 
 def run_of(encoder: TokenEncoder, collection: EncodedCollection, scratch: Path, in_memory: int) -> Run:
-    rows = collection.documents.only(chosen_documents(collection))
+    rows = collection.documents.select(chosen_documents(collection))
     documents = DocumentVectors.of(encoder, rows, scratch, in_memory=in_memory)
     assert isinstance(documents.store, Ragged) == (in_memory == 0)
     return rank_collection(collection, encode(encoder, collection.topics), documents)
@@ -90,7 +90,7 @@ def test_candidates_alone_are_ranked_with_their_exhaustive_scores(
 ) -> None:
     exhaustive = run_of(encoder, collection, tmp_path, in_memory=10**9)
     rows = [[3, 1, 7], [59], [], [0, 2, 4, 6, 8], [3, 1]]
-    chosen = replace(collection, candidates=Ragged.of(rows))
+    chosen = replace(collection, candidates=Ragged.from_rows(rows))
     run = run_of(encoder, chosen, tmp_path, in_memory=in_memory)
     assert {topic: set(found) for topic, found in run.items()} == {
         f"t{i}": {f"d{place}" for place in row} for i, row in enumerate(rows) if row

@@ -106,7 +106,7 @@ def measure(num_queries: int, num_passages: int, folder: Path) -> dict[str, Any]
 
 def equals_memory(queries: TokenEmbeddings, table: Ragged, device: str) -> bool:
     """Whether the first passages have the same ranking if they are one piece in memory."""
-    first = table.between(0, min(COMPARED, len(table)))
+    first = table.slice(0, min(COMPARED, len(table)))
     whole = padded([first[row] for row in range(len(first))])
     whole = TokenEmbeddings(whole.vectors.to(device), whole.mask.to(device))
     once, parted = rank(queries, whole, top_k=DEPTH), ranked(queries, first, device)

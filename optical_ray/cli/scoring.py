@@ -28,7 +28,7 @@ def score_checkpoint(checkpoint: Path, collection: Path, split: str, metrics: li
     names = [parse(name.strip()).name for name in metrics]
     opened = Checkpoint.open(checkpoint)
     collections = read_collections(collection)
-    pieces = Pieces.of_one(opened.tokenizer(), opened.query_length, opened.document_length)
+    pieces = Pieces.from_tokenizer(opened.tokenizer(), opened.query_length, opened.document_length)
     with tempfile.TemporaryDirectory() as folder:
         cache = Cache(Path(folder))
         sources = [CollectionSource(name, dataset, name, split) for name, dataset in collections.items()]

@@ -111,7 +111,7 @@ def _score_teacher(
         return
     encoder = text.teacher
     lengths = encoder.config.query_length, encoder.config.document_length
-    pieces, cache = Pieces.of_one(encoder.tokenizer.open(), *lengths), Cache(encoder.folder.parent)
+    pieces, cache = Pieces.from_tokenizer(encoder.tokenizer.open(), *lengths), Cache(encoder.folder.parent)
     collections = []
     for source in text.sources:
         texts = topic_texts(source, baseline, f"baselines.{name}")

@@ -3,10 +3,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from optical_ray.data.interface import BITEXT_SCHEMA, Counts
-from optical_ray.data.matched import matched_rows
-from optical_ray.data.mixture import Mixture, MixtureConfig
-from optical_ray.data.pair_batches import pair_batches
+from optical_ray.data.interface import BITEXT_SCHEMA, Counts, pair_batches
+from optical_ray.data.mixture import Mixture, MixtureConfig, matched_places
 from optical_ray.data.shards import ShardReader, write_shard
 from optical_ray.types import InputError
 
@@ -17,7 +15,12 @@ def reader(folder: Path, language: str, ids: list[int]) -> ShardReader:
     return ShardReader(folder / language)
 
 
-def test_rows_name_the_same_sentence_in_every_language(tmp_path: Path) -> None:
+def matched_rows(readers: dict[str, ShardReader]) -> dict[str, np.ndarray]:
+    ids = {language: reader.take(np.arange(len(reader)))["id"].to_pylist() for language, reader in readers.items()}
+    return matched_places({language: np.array([int(i) for i in column]) for language, column in ids.items()})
+
+
+def test_rows_have_the_same_sentence_in_every_language(tmp_path: Path) -> None:
     ids = {"de": list(range(0, 60, 2)), "hi": list(range(60, -1, -3)), "sw": [6, 6, 12, 0, 18, 24, 7]}
     readers = {language: reader(tmp_path, language, some) for language, some in ids.items()}
     rows = matched_rows(readers)
@@ -39,7 +42,7 @@ def test_a_mixture_over_matched_rows_has_the_same_content(tmp_path: Path) -> Non
     assert len(set(content["de"])) == 10
 
 
-def test_languages_that_share_nothing_are_refused(tmp_path: Path) -> None:
+def test_languages_without_a_shared_sentence_are_refused(tmp_path: Path) -> None:
     readers = {"de": reader(tmp_path, "de", [1, 2]), "hi": reader(tmp_path, "hi", [3])}
     with pytest.raises(InputError, match=r"de, hi share no sentence \(pairs: de 2, hi 1\)"):
         matched_rows(readers)
