@@ -80,7 +80,7 @@ def reading_as(student: Student, conventions: Conventions) -> Student:
     """The same weights under other conventions."""
     encoder = student.encoder
     assert encoder.projection is None or isinstance(encoder.projection, torch.nn.Linear)
-    other = TokenEncoder.of(encoder.backbone, encoder.projection, student.tokenizer, conventions).eval()
+    other = TokenEncoder.from_tokenizer(encoder.backbone, encoder.projection, student.tokenizer, conventions).eval()
     return Student(other, student.tokenizer, student.query_length, student.document_length)
 
 
