@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import logging
 import os
+import shutil
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -13,15 +15,53 @@ from uuid import uuid4
 logger = logging.getLogger(__name__)
 
 
+@contextmanager
+def replace_file(path: Path) -> Iterator[Path]:
+    """Yield a path next to ``path`` to write the new content to; it replaces ``path`` when the block ends.
+
+    A reader sees the old file or the complete new one. After an error ``path`` is unchanged.
+    """
+    temporary = _temporary(path)
+    try:
+        yield temporary
+        with open(temporary, "rb+") as stream:
+            os.fsync(stream.fileno())
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def replace_folder(path: Path) -> Iterator[Path]:
+    """Yield a new folder next to ``path`` to write the new content to; it replaces ``path`` when the block ends.
+
+    A reader sees the old folder, for a moment no folder, and then the complete new one. After an error ``path`` is
+    unchanged.
+    """
+    temporary = _temporary(path)
+    temporary.mkdir(parents=True)
+    try:
+        yield temporary
+        if path.exists():
+            old = _temporary(path)
+            path.rename(old)
+            temporary.rename(path)
+            shutil.rmtree(old)
+        else:
+            temporary.rename(path)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _temporary(path: Path) -> Path:
+    return path.with_name(f".{path.name}.{uuid4().hex[:8]}")
+
+
 def write_atomic(path: Path, content: bytes | str) -> None:
     """Write ``content`` so that a reader sees the old file or the new one, never a part."""
     data = content.encode() if isinstance(content, str) else content
-    beside = path.with_name(f".{path.name}.{uuid4().hex[:8]}")
-    with open(beside, "wb") as stream:
-        stream.write(data)
-        stream.flush()
-        os.fsync(stream.fileno())
-    os.replace(beside, path)
+    with replace_file(path) as temporary:
+        temporary.write_bytes(data)
 
 
 def write_json(path: Path, value: Any) -> None:

@@ -14,6 +14,7 @@
 
 from __future__ import annotations
 
+import difflib
 import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
@@ -123,6 +124,19 @@ class Ledger:
     def get(self, key: str) -> TrialRecord | None:
         """The record of ``key``, or ``None``."""
         return self._records.get(key)
+
+    def find(self, key: str) -> TrialRecord:
+        """The record of ``key``; raises ``InputError`` with the most similar keys if there is no such trial."""
+        record = self.get(key)
+        if record is not None:
+            return record
+        keys = list(self._records)
+        with_prefix = [known for known in keys if key and known.startswith(key)]
+        nearest = (with_prefix or difflib.get_close_matches(key, keys, n=3, cutoff=0.3) or keys)[:3]
+        raise InputError(
+            f"trial {key!r}: not in {self.folder} (nearest keys: {', '.join(nearest) or 'the study has no trials'}). "
+            f"`optical-ray status {self.folder} --json` lists all keys."
+        )
 
     def trial_folder(self, key: str) -> Path:
         """Where the trial's files lie."""
