@@ -35,13 +35,13 @@ def test_a_text_is_between_its_marker_and_the_sentence_end(tokenizer: PieceToken
 
 
 def test_a_long_text_is_cut_to_the_limit_and_counted(tokenizer: PieceTokenizer) -> None:
-    whole = tokenizer.encode([TEXTS[2]], "query", 1000).ids[0]
-    inner = whole[2:-1]
-    exact = tokenizer.encode([TEXTS[2]], "query", len(whole))
-    assert (exact.ids, exact.truncated) == ([whole], 0)
-    cut = tokenizer.encode([TEXTS[2], "sea", TEXTS[2]], "query", len(whole) - 1)
+    full = tokenizer.encode([TEXTS[2]], "query", 1000).ids[0]
+    inner = full[2:-1]
+    exact = tokenizer.encode([TEXTS[2]], "query", len(full))
+    assert (exact.ids, exact.truncated) == ([full], 0)
+    cut = tokenizer.encode([TEXTS[2], "sea", TEXTS[2]], "query", len(full) - 1)
     assert cut.truncated == 2
-    assert cut.ids[0] == [*whole[:2], *inner[:-1], whole[-1]]
+    assert cut.ids[0] == [*full[:2], *inner[:-1], full[-1]]
 
 
 @given(texts=st.lists(st.text(max_size=60), max_size=4), limit=st.integers(4, 20))

@@ -21,29 +21,29 @@ KEPT = list(TEXTS[:4])
 
 
 def full_and_trimmed(config: PretrainedEncoder) -> tuple[PieceTokenizer, PieceTokenizer]:
-    whole = config.tokenizer()
-    assert whole is not None
-    used = {index for text in KEPT for index in whole.backend.encode(text, add_special_tokens=False).ids}
-    small = from_backend(trim_vocabulary(whole.backend, used), markers=whole.marker_pieces)
-    return whole, small
+    full = config.tokenizer()
+    assert full is not None
+    used = {index for text in KEPT for index in full.backend.encode(text, add_special_tokens=False).ids}
+    small = from_backend(trim_vocabulary(full.backend, used), markers=full.marker_pieces)
+    return full, small
 
 
 @pytest.mark.parametrize("kind", ["xlmr", "bert"])
 def test_outputs_are_the_same_on_kept_pieces(tmp_path: Path, kind: str) -> None:
     student_of(tmp_path, kind, "pieces")
     folder = str(tmp_path / kind)
-    whole, small = full_and_trimmed(PretrainedEncoder(checkpoint=folder, dim=8))
-    assert small.size < whole.size
-    one = PretrainedEncoder(checkpoint=folder, dim=8).build(whole).eval()
+    full, small = full_and_trimmed(PretrainedEncoder(checkpoint=folder, dim=8))
+    assert small.size < full.size
+    one = PretrainedEncoder(checkpoint=folder, dim=8).build(full).eval()
     other = PretrainedEncoder(checkpoint=folder, dim=8, trim_vocabulary=True).build(small).eval()
     assert other.input_embeddings.num_embeddings == small.size
     for role in ("query", "document"):
-        rows, trimmed_rows = (tokenizer.encode(KEPT, role, 24).ids for tokenizer in (whole, small))  # type: ignore[arg-type]
-        pieces = [[whole.backend.id_to_token(index) for index in row] for row in rows]
+        rows, trimmed_rows = (tokenizer.encode(KEPT, role, 24).ids for tokenizer in (full, small))  # type: ignore[arg-type]
+        pieces = [[full.backend.id_to_token(index) for index in row] for row in rows]
         assert [[small.backend.id_to_token(index) for index in row] for row in trimmed_rows] == pieces
         embeddings = [
             encoder(pad_ids([torch.tensor(row).numpy() for row in ids], tokenizer.pad))
-            for encoder, tokenizer, ids in ((one, whole, rows), (other, small, trimmed_rows))
+            for encoder, tokenizer, ids in ((one, full, rows), (other, small, trimmed_rows))
         ]
         assert torch.equal(embeddings[0].mask, embeddings[1].mask)
         assert torch.allclose(embeddings[0].vectors, embeddings[1].vectors, atol=1e-6)
@@ -62,13 +62,13 @@ def test_a_new_word_of_known_letters_is_split(tmp_path: Path, kind: str) -> None
 
 def test_the_post_processor_has_the_new_ids(tmp_path: Path) -> None:
     student_of(tmp_path, "xlmr", "pieces")
-    whole = tokenizers.Tokenizer.from_file(str(tmp_path / "xlmr" / "tokenizer.json"))
-    whole.post_processor = tokenizers.processors.TemplateProcessing(
-        single="<s> $A <mask>", special_tokens=[("<s>", 0), ("<mask>", whole.token_to_id("<mask>"))]
+    full = tokenizers.Tokenizer.from_file(str(tmp_path / "xlmr" / "tokenizer.json"))
+    full.post_processor = tokenizers.processors.TemplateProcessing(
+        single="<s> $A <mask>", special_tokens=[("<s>", 0), ("<mask>", full.token_to_id("<mask>"))]
     )
-    whole.no_padding()
-    small = trim_vocabulary(whole, whole.encode("bread", add_special_tokens=False).ids)
-    assert small.encode("bread").tokens == whole.encode("bread").tokens
+    full.no_padding()
+    small = trim_vocabulary(full, full.encode("bread", add_special_tokens=False).ids)
+    assert small.encode("bread").tokens == full.encode("bread").tokens
     assert small.encode("bread").ids[-1] == small.token_to_id("<mask>")
 
 
