@@ -10,7 +10,6 @@ from optical_ray.config.key import digest
 from optical_ray.config.trial import TrialConfig, widths_differ
 from optical_ray.data.storage import copy_folder, is_uri, listing
 from optical_ray.encoders.interface import EncoderConfig
-from optical_ray.encoders.pretrained import PretrainedEncoder
 from optical_ray.prepare.cache import Cache
 from optical_ray.types import InputError
 
@@ -20,8 +19,8 @@ def local(encoder: EncoderConfig, cache: Cache) -> EncoderConfig:
 
     Raises ``InputError`` if the URI cannot be read.
     """
-    uri = getattr(encoder, "checkpoint", "")
-    if not is_uri(uri):
+    uri = encoder.checkpoint
+    if uri is None or not is_uri(uri):
         return encoder
     files = listing(uri)
 
@@ -49,9 +48,9 @@ def local_encoders(trial: TrialConfig, cache: Cache) -> tuple[EncoderConfig, Enc
     return teacher, init
 
 
-def _width(where: str, encoder: EncoderConfig) -> int | None:
-    """Width of the vectors; downloads a hub name."""
+def _width(where: str, encoder: EncoderConfig) -> int:
+    """Width of the vectors, for which a hub name is downloaded."""
     try:
-        return encoder.width_of_files() if isinstance(encoder, PretrainedEncoder) else encoder.width()
+        return encoder.width()
     except InputError as error:
         raise InputError(f"{where}.{error}") from error

@@ -6,8 +6,6 @@ from collections.abc import Iterator, Sequence
 from itertools import islice
 from pathlib import Path
 
-import tokenizers
-
 from optical_ray.config.baselines import TeacherTopics
 from optical_ray.config.experiment import Experiment
 from optical_ray.config.key import digest
@@ -15,10 +13,8 @@ from optical_ray.data.input_files import find_file
 from optical_ray.data.interface import BitextDataset, Counts
 from optical_ray.data.trec_files import read_topics
 from optical_ray.encoders.interface import EncoderConfig
-from optical_ray.encoders.pretrained import PretrainedEncoder
-from optical_ray.encoders.scratch import ScratchEncoder
-from optical_ray.encoders.tokenizer import PieceTokenizer, from_backend, train_vocabulary
-from optical_ray.encoders.trimming import trimmed
+from optical_ray.encoders.tokenizer import PieceTokenizer, from_backend, read_backend, train_vocabulary, write_backend
+from optical_ray.encoders.trimming import trim_vocabulary
 from optical_ray.prepare.cache import Cache
 
 SENTENCES_PER_LANGUAGE = 500_000
@@ -38,20 +34,17 @@ def tokenizer_of(
     """
     own = encoder.tokenizer()
     if own is not None:
-        trims = isinstance(encoder, PretrainedEncoder) and encoder.trim_vocabulary
-        return _trimmed(own, experiment, cache, languages) if trims else own
-    assert isinstance(encoder, ScratchEncoder)
+        return _trimmed(own, experiment, cache, languages) if encoder.trim_vocabulary else own
     datasets = [experiment.data.bitext[name] for name in sorted(experiment.trial.data.bitext)]
     key = digest({"size": encoder.vocabulary, "bitext": [dataset.fingerprint() for dataset in datasets]})
 
     def build(folder: Path) -> dict[str, object]:
         tokenizer = train_vocabulary(_texts(datasets), encoder.vocabulary)
-        tokenizer.backend.save(str(folder / "tokenizer.json"))
+        write_backend(folder, tokenizer.backend)
         return {"pieces": tokenizer.size}
 
     folder = cache.entry("vocabulary", key, build)
-    backend = tokenizers.Tokenizer.from_file(str(folder / "tokenizer.json"))
-    return from_backend(backend, expands=encoder.query_expansion)
+    return from_backend(read_backend(folder), expands=encoder.query_expansion)
 
 
 def _trimmed(own: PieceTokenizer, experiment: Experiment, cache: Cache, languages: Sequence[str]) -> PieceTokenizer:
@@ -84,16 +77,15 @@ def _trimmed(own: PieceTokenizer, experiment: Experiment, cache: Cache, language
         while block := list(islice(remaining, BLOCK)):
             for encoding in own.backend.encode_batch_fast(block, add_special_tokens=False):
                 used.update(encoding.ids)
-        backend = trimmed(own.backend, used)
-        backend.save(str(folder / "tokenizer.json"))
+        backend = trim_vocabulary(own.backend, used)
+        write_backend(folder, backend)
         return {"pieces": backend.get_vocab_size(), "full": own.size}
 
     made_of = [[part.fingerprint() for part in parts] for parts in (bitext, relevance, collections)]
     content = [own.digest, sorted(languages), made_of, *([negatives] if negatives else [])]
     content += [digest(topics)] if topics else []
     folder = cache.entry("vocabulary", digest(content), build)
-    backend = tokenizers.Tokenizer.from_file(str(folder / "tokenizer.json"))
-    return from_backend(backend, markers=own.marker_pieces, expands=own.expands)
+    return from_backend(read_backend(folder), markers=own.marker_pieces, expands=own.expands)
 
 
 def _other_topics(experiment: Experiment) -> list[str]:

@@ -16,13 +16,12 @@ logger = logging.getLogger(__name__)
 
 
 @contextmanager
-def new_file(path: Path) -> Iterator[Path]:
-    """Yield a temporary path; at the end of the block its file replaces ``path`` in one step.
+def replace_file(path: Path) -> Iterator[Path]:
+    """Yield a path next to ``path`` to write the new content to; it replaces ``path`` when the block ends.
 
-    Readers see the old content or the new one, never a part. If the block raises, ``path`` keeps its old content and
-    the temporary file is removed.
+    A reader sees the old file or the complete new one. After an error ``path`` is unchanged.
     """
-    temporary = _temporary_name(path)
+    temporary = _temporary(path)
     try:
         yield temporary
         flush_to_disk(temporary)
@@ -32,20 +31,40 @@ def new_file(path: Path) -> Iterator[Path]:
 
 
 @contextmanager
-def new_folder(path: Path) -> Iterator[Path]:
-    """Yield a temporary folder; at the end of the block it is renamed to ``path``, which must not exist by then.
+def replace_folder(path: Path) -> Iterator[Path]:
+    """Yield a new folder next to ``path`` to write the new content to; it replaces ``path`` when the block ends.
 
-    Its files are flushed to the disk first. If the block raises, or ``path`` exists and is not empty, the temporary
-    folder is removed; the latter raises ``FileExistsError``.
+    A reader sees the old folder, for a moment no folder, and then the complete new one. After an error ``path`` is
+    unchanged.
+    """
+    temporary = _temporary(path)
+    temporary.mkdir(parents=True)
+    try:
+        yield temporary
+        flush_folder(temporary)
+        if path.exists():
+            old = _temporary(path)
+            path.rename(old)
+            temporary.rename(path)
+            shutil.rmtree(old)
+        else:
+            temporary.rename(path)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+@contextmanager
+def new_folder(path: Path) -> Iterator[Path]:
+    """Yield a temporary folder, which becomes ``path`` when the block ends; raises ``FileExistsError`` if that exists.
+
+    So the first of several processes that make the same folder wins, and a reader sees the complete folder or none.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = _temporary_name(path)
+    temporary = _temporary(path)
     temporary.mkdir()
     try:
         yield temporary
-        for file in temporary.rglob("*"):
-            if file.is_file():
-                flush_to_disk(file)
+        flush_folder(temporary)
         try:
             temporary.rename(path)
         except OSError as error:
@@ -56,21 +75,28 @@ def new_folder(path: Path) -> Iterator[Path]:
         shutil.rmtree(temporary, ignore_errors=True)
 
 
+def flush_folder(folder: Path) -> None:
+    """Wait until all files of ``folder`` have reached the disk."""
+    for path in folder.rglob("*"):
+        if path.is_file():
+            flush_to_disk(path)
+
+
 def flush_to_disk(path: Path) -> None:
     """Wait until the content of the file ``path`` has reached the disk."""
     with open(path, "rb") as stream:
         os.fsync(stream.fileno())
 
 
-def _temporary_name(path: Path) -> Path:
-    """A hidden sibling, on the same file system."""
+def _temporary(path: Path) -> Path:
     return path.with_name(f".{path.name}.{uuid4().hex[:8]}")
 
 
 def write_atomic(path: Path, content: bytes | str) -> None:
-    """Replace the content of ``path`` in one step."""
-    with new_file(path) as temporary:
-        temporary.write_bytes(content.encode() if isinstance(content, str) else content)
+    """Write ``content`` so that a reader sees the old file or the new one, never a part."""
+    data = content.encode() if isinstance(content, str) else content
+    with replace_file(path) as temporary:
+        temporary.write_bytes(data)
 
 
 def write_json(path: Path, value: Any) -> None:

@@ -151,7 +151,7 @@ class Ledger:
         keys = list(self._records)
         similar = [known for known in keys if key and known.startswith(key)]
         similar = (similar or difflib.get_close_matches(key, keys, n=3, cutoff=0.3) or keys)[:3]
-        hint = f"similar keys: {', '.join(similar)}" if similar else "the study has no trials"
+        hint = f"nearest keys: {', '.join(similar)}" if similar else "the study has no trials"
         raise InputError(
             f"trial {key!r}: not in {self.folder} ({hint}). `optical-ray status {self.folder} --json` lists all keys."
         )

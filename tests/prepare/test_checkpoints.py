@@ -42,7 +42,7 @@ def test_widths_that_only_the_files_state_are_compared(
 
 def test_incomplete_files_are_reported_with_the_field(make: Make, folder: Path, tmp_path: Path) -> None:
     asked = trial(make, folder, {"checkpoint": f"file://{folder}", "dim": 8, "layers": 9})
-    with pytest.raises(InputError, match=r"^trial\.student\.init\.layers: the checkpoint has 1 layers, got 9"):
+    with pytest.raises(InputError, match=r"^trial\.student\.init\.layers: the checkpoint has 1 layers \(got 9\)"):
         local_encoders(asked, Cache(tmp_path / "cache"))
 
 

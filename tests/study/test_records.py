@@ -154,3 +154,8 @@ def test_records_of_another_version_are_refused(ledger: Ledger) -> None:
     write_json(path, read_json(path) | {"version": 99})
     with pytest.raises(InputError, match=rf"{KEY}.*version 99"):
         Ledger.open(ledger.folder)
+
+
+def test_an_unknown_key_is_refused_also_in_a_study_without_trials(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"trial 'abc': not in .* \(nearest keys: the study has no trials\)"):
+        Ledger(tmp_path).find("abc")

@@ -1,4 +1,4 @@
-"""The verb ``align``: the plan of one pair before and after, on the terminal, as JSON for the report, as a picture."""
+"""The verb ``align``: the plans of one pair before and after distillation, printed and saved as JSON and PNG."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from optical_ray.alignment import Alignment, Comparison, save_comparison, transport_of
-from optical_ray.cli.aligning import show_alignment
+from optical_ray.cli.align import show_alignment
 from optical_ray.encoders.checkpoint import save
 from optical_ray.losses.greedy import Greedy
 from optical_ray.losses.optimal_transport import OptimalTransport
@@ -25,7 +25,7 @@ KEY = "0123456789ab"
 
 @pytest.fixture
 def trained(tmp_path: Path) -> Path:
-    """A study whose student differs from its start, both on disk where a study has them."""
+    """A study with one complete trial, whose student differs from the undistilled one."""
     folder = tmp_path / "study"
     folder.mkdir()
     digests = {"teacher": "encoder-1", "init": "encoder-1"}
@@ -49,14 +49,14 @@ def trained(tmp_path: Path) -> Path:
     return folder
 
 
-def test_it_shows_and_saves_both_plans(trained: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_it_prints_and_saves_both_plans(trained: Path, capsys: pytest.CaptureFixture[str]) -> None:
     show_alignment(trained, KEY, "a small bird sings", "ndege mdogo anaimba")
-    said = capsys.readouterr().out
-    assert "before distillation: transport cost" in said
-    assert "after distillation: transport cost" in said
-    assert "mean best cosine" in said
-    assert "█" in said  # where most of the mass is
-    assert re.search(r"1 \S+  2 ", said)  # English tokens by number
+    printed = capsys.readouterr().out
+    assert "before distillation: transport cost" in printed
+    assert "after distillation: transport cost" in printed
+    assert "mean best cosine" in printed
+    assert "█" in printed
+    assert re.search(r"1 \S+  2 ", printed)
     files = sorted((trained / "alignment").iterdir())
     assert [path.name.partition("-")[0] for path in files] == [KEY] * 3
     assert [path.suffix for path in files] == [".json", ".json", ".png"]
@@ -74,13 +74,13 @@ def test_it_shows_and_saves_both_plans(trained: Path, capsys: pytest.CaptureFixt
     assert not torch.allclose(plans[0], plans[1])
 
 
-def test_idf_is_not_known_of_a_new_sentence(trained: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_idf_marginals_are_replaced_by_uniform_ones(trained: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = trained / "trials" / KEY / "trial.json"
     record = read_json(path)
     record["config"]["loss"]["marginals"] = "idf"
     write_json(path, record)
     show_alignment(trained, KEY, "a small bird sings", "ndege mdogo anaimba")
-    assert "shown with uniform marginals: idf is known of the bitext alone" in capsys.readouterr().out
+    assert "shown with uniform marginals, because idf weights are known only for the bitext" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(("english", "foreign"), [("", "ndege"), ("bird", "  ")])
@@ -89,26 +89,26 @@ def test_an_empty_sentence_is_refused(trained: Path, english: str, foreign: str)
         show_alignment(trained, KEY, english, foreign)
 
 
-def test_a_key_that_is_not_there_and_a_cache_that_is_gone_are_said(trained: Path) -> None:
-    with pytest.raises(InputError, match="nearest: 0123456789ab"):
+def test_an_unknown_key_and_a_deleted_cache_are_refused(trained: Path) -> None:
+    with pytest.raises(InputError, match="nearest keys: 0123456789ab"):
         show_alignment(trained, "0123456789ac", "bird", "ndege")
     (trained.parent / "cache" / "encoder-1" / "encoder.json").unlink()
-    with pytest.raises(InputError, match="prepare SPEC` makes it again"):
+    with pytest.raises(InputError, match="prepare SPEC` builds it again"):
         show_alignment(trained, KEY, "bird", "ndege")
 
 
-def test_the_transport_of_a_loss_is_its_own_or_a_term_s() -> None:
+def test_the_transport_of_a_loss_is_the_loss_or_one_of_its_terms() -> None:
     own = OptimalTransport(solver=Sinkhorn(epsilon=0.3))
     assert transport_of(own) is own
     assert transport_of(WeightedSum(terms=(WeightedLoss(Greedy()), WeightedLoss(own, 2.0)))) is own
     assert transport_of(Greedy()) is None
 
 
-def test_it_tells_of_characters_that_no_font_has(tmp_path: Path) -> None:
+def test_it_reports_characters_that_no_font_has(tmp_path: Path) -> None:
     plan = torch.eye(2) / 2
-    for token, legible in (("moyo", True), ("\U00016a40", False)):  # a letter of Mro
+    for token, has_glyph in (("moyo", True), ("\U00016a40", False)):  # a letter of Mro
         sides = [Alignment(stage, (token, "b"), ("heart", "b"), plan, 0.1, 0.9) for stage in ("before", "after")]
-        found = Comparison(KEY, "heart b", f"{token} b", OptimalTransport(), OptimalTransport(), *sides)
-        paths, said = save_comparison(found, tmp_path, "pair")
-        assert said is legible
-        assert read_json(paths[0])["tokens"] == [token, "b"]
+        comparison = Comparison(KEY, "heart b", f"{token} b", OptimalTransport(), OptimalTransport(), *sides)
+        saved = save_comparison(comparison, tmp_path, "pair")
+        assert saved.has_all_glyphs is has_glyph
+        assert read_json(saved.paths[0])["tokens"] == [token, "b"]
