@@ -57,6 +57,20 @@ def language_label(code: str) -> str:
     return code if name == code else f"{name} ({code})"
 
 
+def short_code(code: str) -> str:
+    """Return the ISO 639-1 code of a language or of its macrolanguage; the ISO 639-3 code if neither has one.
+
+    >>> short_code("swh_Latn"), short_code("hin_Deva"), short_code("tl"), short_code("elvish")
+    ('sw', 'hi', 'fil', 'elvish')
+    """
+    identity = _identity(code)
+    if not _is_known(identity):
+        return identity
+    from iso639 import Lang
+
+    return str(Lang(identity).pt1 or Lang(_macrolanguage(identity) or identity).pt1 or identity)
+
+
 @lru_cache(maxsize=4096)
 def _identity(code: str) -> str:
     """The ISO 639-3 code without script and region; the code itself in lower case if no standard knows it."""

@@ -23,10 +23,11 @@ from scipy import stats
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
-from optical_ray.analysis.effects import compare, matrix
-from optical_ray.analysis.games import games
-from optical_ray.analysis.shapley import efficiency_error, shares, weights
-from tests.analysis.planted import Planted, plant
+from optical_ray.report.comparisons import compare
+from optical_ray.report.games import games
+from optical_ray.report.matrix import matrix
+from optical_ray.statistics.shapley import efficiency_error, shares, weights
+from tests.report.planted import Planted, plant
 
 NUM_TOPICS = 400
 GAIN = 0.02

@@ -1,0 +1,105 @@
+"""Groups of topics that depend on each other: the variance of a mean and its degrees of freedom.
+
+Topics of one group (questions about one article, utterances of one intent) are not independent; groups are. Tests
+flip and bootstraps draw whole groups. With one topic per group everything here equals its ungrouped counterpart.
+
+Legend of array shapes: ``K`` rows, ``T`` topics, ``G`` groups.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from optical_ray.statistics.arrays import FloatArray, IntArray
+
+
+@dataclass(frozen=True, eq=False)
+class Groups:
+    """A partition of T topics: ``codes`` holds each topic's group as an integer from 0 to G - 1."""
+
+    codes: IntArray
+
+    @classmethod
+    def from_labels(cls, labels: Sequence[str]) -> Groups:
+        """Group topics that have the same label.
+
+        >>> Groups.from_labels(["alarm", "music", "alarm"]).sizes.tolist()
+        [2.0, 1.0]
+        """
+        numbers: dict[str, int] = {}
+        return cls(np.array([numbers.setdefault(label, len(numbers)) for label in labels], dtype=np.int64))
+
+    @cached_property
+    def sizes(self) -> FloatArray:
+        """G: topics per group."""
+        return np.bincount(self.codes).astype(np.float64)
+
+    @property
+    def num_topics(self) -> int:
+        """T."""
+        return len(self.codes)
+
+    @property
+    def num_groups(self) -> int:
+        """G."""
+        return len(self.sizes)
+
+    @property
+    def effective(self) -> float:
+        """Kish's effective number of groups, ``(sum n_g)^2 / sum n_g^2``: G if all groups are of one size.
+
+        >>> Groups.from_labels(["a", "a", "b", "b"]).effective, round(Groups.from_labels(["a", "a", "b"]).effective, 2)
+        (2.0, 1.8)
+        """
+        return float(self.sizes.sum() ** 2 / (self.sizes**2).sum())
+
+    def subset(self, kept: NDArray[np.bool_]) -> Groups:
+        """Return the groups of the topics that a T mask keeps."""
+        return Groups(np.unique(self.codes[kept], return_inverse=True)[1].astype(np.int64))
+
+    def sums(self, rows: FloatArray) -> FloatArray:
+        """Return the K x G sums over each group of K x T rows."""
+        rows = np.atleast_2d(rows)
+        order = np.argsort(self.codes, kind="stable")
+        starts = np.concatenate([[0], np.cumsum(self.sizes.astype(np.int64))[:-1]])
+        return np.asarray(np.add.reduceat(rows[:, order], starts, axis=1))
+
+
+def mean_variance(row: FloatArray, groups: Groups | None = None) -> float:
+    """Return the estimated variance of the mean of T topics; NaN for a single topic or group.
+
+    Without groups it is ``s^2 / T``. With groups it is ``sum_g (D_g - n_g m)^2 / T^2 / c``, where ``D_g`` is the sum
+    of a group, ``m`` the mean of the row, ``w_g = n_g / T`` and ``c = 1 - 2 sum w^3 / sum w^2 + sum w^2``. It is
+    unbiased if the means of groups have one variance whatever their size, the idea of CR2 (Bell, McCaffrey 2002).
+    """
+    count = len(row)
+    if groups is None:
+        return float(row.var(ddof=1)) / count if count > 1 else float("nan")
+    if groups.num_groups < 2:
+        return float("nan")
+    shares = groups.sizes / count
+    squares, cubes = float((shares**2).sum()), float((shares**3).sum())
+    deviations = groups.sums(row)[0] - groups.sizes * float(row.mean())
+    return float((deviations**2).sum()) / count**2 / (1 - 2 * cubes / squares + squares)
+
+
+def freedom(num_topics: int, groups: Groups | None = None) -> float:
+    """Return the degrees of freedom of ``mean_variance``: T - 1 without groups.
+
+    With groups they are Satterthwaite's, ``tr(A)^2 / tr(A^2)`` for the quadratic form A of ``mean_variance`` in the
+    group means; G - 1 if all groups are of one size, less the more unequal they are.
+    """
+    if groups is None:
+        return float(num_topics - 1)
+    if groups.num_groups < 2:
+        return 0.0
+    shares = groups.sizes / groups.num_topics
+    second, third, fourth, fifth = (float((shares**power).sum()) for power in (2, 3, 4, 5))
+    trace = second - 2 * third + second**2
+    squared = fourth - 4 * fifth + 4 * second * fourth + 2 * third**2 - 4 * second**2 * third + second**4
+    return trace**2 / squared
