@@ -146,8 +146,7 @@ def _column(
 
 
 def _comparison(cells: Matrix, cell: _Cell, num_tests: int, p_holm: float, p_bh: float, p_seeds: float) -> Comparison:
-    interval, parts = cell.interval, cell.interval.parts
-    across = interval.across_seeds
+    interval = cell.interval
     return Comparison(
         target=cells.targets[cell.column],
         label=cells.labels[cell.row],
@@ -163,13 +162,9 @@ def _comparison(cells: Matrix, cell: _Cell, num_tests: int, p_holm: float, p_bh:
         p_t=cell.p_t,
         p_holm=p_holm,
         p_bh=p_bh,
-        p_seeds_holm=p_seeds if across else float("nan"),
+        p_seeds_holm=p_seeds if interval.across_seeds else float("nan"),
         num_tests=num_tests,
-        detectable_seeds=detectable_with_seeds(
-            parts.topics_only, parts.topic_freedom, parts.seeds_raw, parts.seed_freedom, num_tests=num_tests
-        )
-        if across
-        else float("nan"),
+        detectable_seeds=detectable_with_seeds(interval.parts, num_tests=num_tests),
     )
 
 

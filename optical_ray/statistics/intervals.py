@@ -23,7 +23,8 @@ class Parts:
     """The variance of a mean, split into its topic and its seed part, each with its degrees of freedom.
 
     ``topics`` and ``seeds`` make the interval; ``topics_only`` and ``seeds_raw`` make p: the topic part without the
-    topic-by-seed noise, and the seed part with nothing subtracted.
+    topic-by-seed noise, and the seed part with nothing subtracted. ``pooled`` tells whether the seed part comes from
+    several systems together.
     """
 
     topics: float
@@ -32,6 +33,20 @@ class Parts:
     seeds: float = 0.0
     seeds_raw: float = 0.0
     seed_freedom: float = 0.0
+    pooled: bool = False
+
+    @property
+    def variance(self) -> float:
+        """The variance of the mean that p uses."""
+        return self.topics_only + self.seeds_raw
+
+    @property
+    def freedom(self) -> float:
+        """The degrees of freedom of ``variance`` by Satterthwaite."""
+        if self.variance <= 0 or not self.seed_freedom:
+            return self.topic_freedom
+        squares = self.topics_only**2 / self.topic_freedom + self.seeds_raw**2 / self.seed_freedom
+        return self.variance**2 / squares
 
 
 @dataclass(frozen=True)
@@ -90,10 +105,11 @@ def two_level(
     subtracted as a mean: its seeds add ``(s_seed^2 - noise) / R'`` to A. ``num_seeds`` is reported instead of R if rows
     are means over seeds. With two seeds and no pooling no noise is subtracted.
 
-    ``p`` is for small levels, as Holm needs them, at which a seed variance that was estimated as 0 would mislead: it
-    solves ``mean^2 = (s_seed^2 / R) t_a(p)^2 + (B - noise / R) t_b(p)^2``, the parts in quadrature with nothing
-    subtracted from that of the seeds (Graybill and Wang 1980; Zou and Donner 2008). So p is more cautious than the
-    interval.
+    ``p`` is for small levels, as Holm needs them, at which a seed variance that was estimated as 0 would mislead, so
+    nothing is subtracted from s_seed^2. With pooling it is the t-test with variance ``s_seed^2 / R + B - noise / R``
+    and Satterthwaite's degrees of freedom. Without pooling, with so few degrees of freedom, it solves
+    ``mean^2 = (s_seed^2 / R) t_a(p)^2 + (B - noise / R) t_b(p)^2``, the parts in quadrature (Graybill and Wang 1980;
+    Zou and Donner 2008), which is more cautious.
     """
     num_rows, num_topics = block.shape
     num_seeds = num_seeds or num_rows
@@ -146,13 +162,15 @@ def _parts(
         noise_share = noise * (share + 1.0 / len(control))
     else:
         noise_share = noise * share
-    return Parts(topics, max(0.0, topics - noise_share), topic_freedom, seeds, raw, degrees)
+    return Parts(topics, max(0.0, topics - noise_share), topic_freedom, seeds, raw, degrees, pooled is not None)
 
 
 def _p(mean: float, parts: Parts) -> float:
-    """The level at which the parts in quadrature reach the mean, by bisection on its logarithm."""
-    if parts.seeds_raw + parts.topics_only <= 0:
+    """The t-test if seeds are pooled; else the level at which the parts in quadrature reach the mean, by bisection."""
+    if parts.variance <= 0:
         return 1.0 if mean == 0 else 0.0
+    if parts.pooled:
+        return 2.0 * float(special.stdtr(parts.freedom, -abs(mean) / parts.variance**0.5))
     low, high = 1e-15, 1.0
     for _ in range(60):
         middle = (low * high) ** 0.5

@@ -110,7 +110,7 @@ def _table(scores: Mapping[str, Scores]) -> tuple[list[str] | None, FloatArray]:
             row = np.asarray(values, dtype=np.float64).ravel()
         if rows and len(row) != len(rows[0]):
             raise ValueError(
-                f"scores: {name!r} has {len(row)} topics, {first_name!r} has {len(rows[0])}; expected equal."
+                f"scores: {name!r} has {len(row)} topics, {first_name!r} has {len(rows[0])}; expected the same topics."
             )
         if not len(row) or not np.isfinite(row).all():
             raise ValueError(f"scores: {name!r} has no topics or scores that are not finite; expected numbers.")

@@ -5,11 +5,11 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-import numpy as np
 from scipy import optimize, stats
 
 from optical_ray.statistics.arrays import FloatArray
 from optical_ray.statistics.groups import Groups, freedom, mean_variance
+from optical_ray.statistics.intervals import Parts
 from optical_ray.statistics.significance import ALPHA, smallest_p
 
 POWER = 0.8
@@ -91,16 +91,18 @@ def noncentrality(degrees: float, alpha: float, power: float = POWER) -> float:
     return float(optimize.brentq(lacking, 0.0, upper, xtol=1e-6))
 
 
-def detectable_with_seeds(
-    topics: float, topic_freedom: float, seeds: float, seed_freedom: float, *, num_tests: int = 1, alpha: float = ALPHA
-) -> float:
-    """Return the minimum detectable difference of the test with seeds as a level (see ``intervals.two_level``).
+def detectable_with_seeds(parts: Parts, *, num_tests: int = 1, alpha: float = ALPHA, power: float = POWER) -> float:
+    """Return the minimum detectable difference of the test with seeds as a level (``Interval.p``); NaN for one seed.
 
-    ``topics`` and ``seeds`` are the parts of the variance of the mean. The critical difference adds both parts with
-    their own t quantile in quadrature; power 0.8 adds 0.84 standard errors.
+    If seeds are pooled it is the t-test's, as in ``detectable``. Else the critical difference adds topic and seed part
+    with their own t quantile in quadrature, and 0.84 standard errors make the power.
     """
-    if topic_freedom <= 0 or seed_freedom <= 0:
+    if parts.topic_freedom <= 0 or parts.seed_freedom <= 0:
         return float("nan")
-    level = alpha / num_tests / 2
-    parts = topics * stats.t.isf(level, topic_freedom) ** 2 + seeds * stats.t.isf(level, seed_freedom) ** 2
-    return float(np.sqrt(parts) + stats.norm.ppf(POWER) * np.sqrt(topics + seeds))
+    level = alpha / num_tests
+    error = math.sqrt(parts.variance)
+    if parts.pooled:
+        return error * noncentrality(parts.freedom, level, power)
+    topics = parts.topics_only * stats.t.isf(level / 2, parts.topic_freedom) ** 2
+    seeds = parts.seeds_raw * stats.t.isf(level / 2, parts.seed_freedom) ** 2
+    return math.sqrt(topics + seeds) + float(stats.norm.ppf(power)) * error

@@ -104,8 +104,11 @@ def scores(planted: Planted, split: int, seed: int) -> tuple[dict[str, np.ndarra
     return base, systems
 
 
-def plant(planted: Planted, *, seed: int = 0, mode: str = "estimate") -> Study:
-    """Return the study as ``load_study`` reads it, without files: for many simulated studies."""
+def plant(planted: Planted, *, seed: int = 0, mode: str = "estimate", control: bool = False) -> Study:
+    """Return the study as ``load_study`` reads it, without files: for many simulated studies.
+
+    ``control`` adds a baseline "shuffled" with one student per seed and no gain.
+    """
     splits = {"eval": scores(planted, 0, seed), "test": scores(planted, 1, seed)}
     systems, cells = [], []
     for (row, sources), (column, epsilon) in itertools.product(
@@ -118,11 +121,18 @@ def plant(planted: Planted, *, seed: int = 0, mode: str = "estimate") -> Study:
     rows, columns = (np.array(part) for part in zip(*cells, strict=True))
     topics = tuple(str(index) for index in range(planted.num_topics))
     groups = None if planted.group_sizes is None else planted.groups()
-    panels = {
-        (split, target): Panel(topics, values[target][rows, columns], {UNDISTILLED: base[target]}, groups=groups)
-        for split, (base, values) in splits.items()
-        for target in planted.targets
-    }
+    panels = {}
+    for split, (base, values) in splits.items():
+        for target in planted.targets:
+            runs = _control(planted, base[target], seed) if control else None
+            baselines = {UNDISTILLED: base[target], **({} if runs is None else {"shuffled": runs.mean(axis=0)})}
+            panels[split, target] = Panel(
+                topics,
+                values[target][rows, columns],
+                baselines,
+                groups=groups,
+                control_runs={} if runs is None else {"shuffled": runs},
+            )
     info = study_info("planted", planted, mode)
     return Study(
         Path("planted"),
@@ -136,6 +146,13 @@ def plant(planted: Planted, *, seed: int = 0, mode: str = "estimate") -> Study:
         {},
         (),
     )
+
+
+def _control(planted: Planted, base: np.ndarray, seed: int) -> np.ndarray:
+    """The students of a control: R x T."""
+    random = np.random.default_rng([seed, 77])
+    luck = random.normal(0, planted.seed_sd, (planted.num_seeds, 1))
+    return base + luck + random.normal(0, planted.noise_sd, (planted.num_seeds, len(base)))
 
 
 def write_study(
