@@ -7,8 +7,9 @@ macrolanguages and names are those of ISO 639-3 in `iso639`. Both are imported o
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from functools import lru_cache
+from typing import Any
 
 
 def same_language(first: str, second: str) -> bool:
@@ -55,6 +56,39 @@ def language_label(code: str) -> str:
     """
     name = language_name(code)
     return code if name == code else f"{name} ({code})"
+
+
+def collection_language(collections: Mapping[str, Any], name: str) -> str:
+    """Return the language that a collection's block in the spec states, or the collection's name if it states none.
+
+    >>> collection_language({"news": {"language": "swh_Latn"}, "sw": {}}, "news")
+    'swh_Latn'
+    """
+    block = collections.get(name)
+    language = block.get("language") if isinstance(block, Mapping) else None
+    return str(language or name)
+
+
+def collection_label(collections: Mapping[str, Any], name: str) -> str:
+    """Return the language of a collection with its code, and the collection's name if it differs from the code.
+
+    >>> collection_label({"news": {"language": "sw"}, "ha": {"language": "ha"}}, "news")
+    'Swahili (sw, news)'
+    """
+    code = collection_language(collections, name)
+    language = language_name(code)
+    return name if language == name else f"{language} ({code if code == name else f'{code}, {name}'})"
+
+
+def set_label(codes: Iterable[str]) -> str:
+    """Return the label of a set of languages.
+
+    >>> set_label(["de", "hi"]), set_label(["elvish"])
+    ('German + Hindi (de+hi)', 'elvish')
+    """
+    codes = list(codes)
+    names, short = " + ".join(language_name(code) for code in codes), "+".join(codes)
+    return short if names == short else f"{names} ({short})"
 
 
 def short_code(code: str) -> str:

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from optical_ray.languages import is_supervised, language_name
+from optical_ray.languages import collection_label, collection_language, is_supervised, language_name, set_label
 from optical_ray.statistics.arrays import FloatArray, nan_mean
 from optical_ray.statistics.groups import Groups
 from optical_ray.statistics.seeds import SeedVariance, pool_seeds
@@ -54,16 +54,6 @@ class System:
         """``"de+hi"``, or ``"de+hi | mse"`` if a variant is searched too."""
         name = "+".join(self.sources)
         return f"{name} | {self.variant}" if self.variant else name
-
-
-def source_names(sources: tuple[str, ...]) -> str:
-    """Return the names of source languages for a sentence.
-
-    >>> source_names(("de", "hi")), source_names(("de", "hi", "sw"))
-    ('German and Hindi', 'German, Hindi and Swahili')
-    """
-    names = [language_name(code) for code in sources]
-    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
 
 
 @dataclass(frozen=True)
@@ -176,7 +166,8 @@ class Study:
 
     def _relevance_level(self, target: str) -> int:
         read = self.info.data.get("collections", {}).get(target, {}).get(TEST, {})
-        return int(read.get("relevance_level") or self._collection(target).get("relevance_level") or 1)
+        block = self._collections.get(target) or {}
+        return int(read.get("relevance_level") or block.get("relevance_level") or 1)
 
     @property
     def languages(self) -> tuple[str, ...]:
@@ -197,11 +188,11 @@ class Study:
 
     def target_language(self, target: str) -> str:
         """The language that the target's collection states; the target's name if it states none."""
-        return str(self._collection(target).get("language") or target)
+        return collection_language(self._collections, target)
 
-    def _collection(self, target: str) -> Mapping[str, Any]:
-        block = self.info.experiment.get("data", {}).get("collections", {}).get(target)
-        return block if isinstance(block, Mapping) else {}
+    @property
+    def _collections(self) -> Mapping[str, Any]:
+        return self.info.experiment.get("data", {}).get("collections") or {}
 
     def target_name(self, target: str) -> str:
         """The English name of the target's language, for sentences."""
@@ -210,24 +201,13 @@ class Study:
     @cached_property
     def target_labels(self) -> Mapping[str, str]:
         """The targets' labels: ``"Swahili (sw)"``, or ``"Swahili (sw, news)"`` if the collection is called ``news``."""
-        labels = {}
-        for target in self.targets:
-            code = self.target_language(target)
-            name = language_name(code)
-            codes = code if code == target else f"{code}, {target}"
-            labels[target] = target if name == target else f"{name} ({codes})"
-        return labels
+        return {target: collection_label(self._collections, target) for target in self.targets}
 
     @cached_property
     def set_labels(self) -> Mapping[str, str]:
         """The source sets' labels in tables: ``"German + Hindi (de+hi)"``."""
-        labels = {}
-        for system in self.systems:
-            codes = "+".join(system.sources)
-            names = " + ".join(language_name(code) for code in system.sources)
-            variant = f" | {system.variant}" if system.variant else ""
-            labels[system.label] = (codes if names == codes else f"{names} ({codes})") + variant
-        return labels
+        variants = {system.label: f" | {system.variant}" if system.variant else "" for system in self.systems}
+        return {system.label: set_label(system.sources) + variants[system.label] for system in self.systems}
 
 
 def measure_name(metric: str, relevance_level: int) -> str:

@@ -61,8 +61,8 @@ def _groups(study: Study) -> str:
         return ""
     return (
         "Groups. Topics of one group are not independent, so the sign of a whole group is flipped, bootstraps draw "
-        "whole groups, and B is the variance between groups, unbiased if the means of groups have one variance (Bell and "
-        "McCaffrey 2002); b is the effective number of groups less one. That number is Kish's, (Σ n)² / Σ n²."
+        "whole groups, and B is the variance between groups, unbiased if the means of groups have one variance (Bell "
+        "and McCaffrey 2002); b is the effective number of groups less one. That number is Kish's, (Σ n)² / Σ n²."
     )
 
 
