@@ -270,11 +270,20 @@ def write_scores(folder: Path, values: Mapping[str, Mapping[str, np.ndarray]], m
 
 
 def write_texts(folder: Path, planted: Planted) -> None:
-    """``topics.parquet``: a text for every topic."""
+    """``topics.parquet``: a text for every topic, and its group (null if there are no groups)."""
+    codes = [None] * planted.num_topics if planted.group_sizes is None else planted.groups().codes.tolist()
     rows = [
-        {"split": split, "target": target, "topic_id": f"{split[0]}{index}", "text": f"{target} query {index}"}
+        {
+            "split": split,
+            "target": target,
+            "topic_id": f"{split[0]}{index}",
+            "text": f"{target} query {index}",
+            "group": None if codes[index] is None else f"intent {codes[index]}",
+        }
         for split in ("eval", "test")
         for target in planted.targets
         for index in range(planted.num_topics)
     ]
-    pq.write_table(pa.Table.from_pylist(rows), StudyFolder(folder).topics)
+    fields = ("split", "target", "topic_id", "text", "group")
+    schema = pa.schema([(name, pa.string()) for name in fields])
+    pq.write_table(pa.Table.from_pylist(rows, schema), StudyFolder(folder).topics)
