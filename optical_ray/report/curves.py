@@ -90,7 +90,7 @@ def curve(study: Study, parameter: str, target: str) -> Curve | None:
     per_set = np.array(
         [[np.nanmean(panel.means[table[label][value]]) for value in x.tolist()] for label in sets], dtype=np.float64
     )
-    found = averages(
+    means = averages(
         panel,
         [
             {index: 1 / (len(sets) * len(table[label][value])) for label in sets for index in table[label][value]}
@@ -101,19 +101,19 @@ def curve(study: Study, parameter: str, target: str) -> Curve | None:
     level = float(base[scored].mean())
     groups = None if panel.groups is None else panel.groups.subset(scored)
     intervals = [
-        two_level(block[:, scored] - base[scored], groups=groups, pooled=found.pooled, num_seeds=found.num_seeds)
-        for block in found.blocks
+        two_level(block[:, scored] - base[scored], groups=groups, pooled=means.pooled, num_seeds=means.num_seeds)
+        for block in means.blocks
     ]
     return Curve(
         parameter,
         target,
         x,
-        np.array([block.mean() for block in found.blocks]),
+        np.array([block.mean() for block in means.blocks]),
         level + np.array([interval.low for interval in intervals]),
         level + np.array([interval.high for interval in intervals]),
         sets,
         per_set,
-        found.num_seeds,
+        means.num_seeds,
         level,
         is_log(x),
         left_out,

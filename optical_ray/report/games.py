@@ -63,15 +63,15 @@ class Solution:
 
 def games(study: Study, cells: Matrix) -> tuple[Game, ...]:
     """Return a game per target and variant, and a second one without the target's own language if it is a source."""
-    found = []
+    known = []
     for variant in sorted({system.variant for system in study.systems}):
         for column, target in enumerate(study.targets):
             own = [name for name in study.languages if study.holds_own((name,), target)]
             for left_out in ([], own) if own else ([],):
                 game = _game(study, cells, variant, column, tuple(left_out))
                 if game is not None:
-                    found.append(game)
-    return tuple(found)
+                    known.append(game)
+    return tuple(known)
 
 
 def _game(study: Study, cells: Matrix, variant: str, column: int, left_out: tuple[str, ...]) -> Game | None:
@@ -95,9 +95,9 @@ def _game(study: Study, cells: Matrix, variant: str, column: int, left_out: tupl
         picked = {sources: int(cells.chosen[rows[sources], column]) for sources in members if sources in rows}
         chosen = {sources: [index] for sources, index in picked.items() if index >= 0}
     ordered = sorted(chosen, key=lambda sources: (len(sources), sources))
-    found = averages(panel, [{index: 1 / len(chosen[sources]) for index in chosen[sources]} for sources in ordered])
+    means = averages(panel, [{index: 1 / len(chosen[sources]) for index in chosen[sources]} for sources in ordered])
     base = panel.baselines[UNDISTILLED]
-    values = np.stack([np.broadcast_to(base, found.blocks[0].shape), *found.blocks])
+    values = np.stack([np.broadcast_to(base, means.blocks[0].shape), *means.blocks])
     position = {name: index for index, name in enumerate(players)}
     sets = (frozenset[int](), *(frozenset(position[name] for name in sources) for sources in ordered))
     num_settings = max(len(indices) for indices in chosen.values())
@@ -111,8 +111,8 @@ def _game(study: Study, cells: Matrix, variant: str, column: int, left_out: tupl
         num_settings,
         incomplete,
         panel.groups,
-        found.pooled,
-        found.num_seeds,
+        means.pooled,
+        means.num_seeds,
     )
 
 

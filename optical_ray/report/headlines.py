@@ -121,7 +121,7 @@ def interval_text(item: Comparison) -> str:
 
 
 def detectable_text(item: Comparison) -> str:
-    """Return the minimum detectable difference of the test that gave the verdict, or the reason why there is none."""
+    """Return the minimum detectable difference of the test that gave the verdict, or why it does not exist."""
     if item.significant and item.interval.across_seeds:
         return f"minimum detectable difference with seeds {item.detectable_seeds:.3f}"
     value = item.effect.detectable

@@ -88,12 +88,14 @@ class Panel:
         return pool_seeds([self.present(system) for system in range(len(self.values))], self.groups)
 
     def with_control(self, name: str) -> SeedVariance | None:
-        """The variance between seeds, pooled over all systems and the students of a control."""
+        """Return the variance between seeds, pooled over all systems and the students of a control."""
+        if name not in self.control_runs:
+            return self.seed_variance
         runs = [self.present(system) for system in range(len(self.values))]
-        return pool_seeds([*runs, *([self.control_runs[name]] if name in self.control_runs else [])], self.groups)
+        return pool_seeds([*runs, self.control_runs[name]], self.groups)
 
     def present(self, system: int) -> FloatArray:
-        """R' x T: the runs of ``system`` that exist."""
+        """Return the R' x T runs of ``system`` that exist."""
         runs: FloatArray = self.values[system]
         return np.asarray(runs[~np.isnan(runs).any(axis=1)])
 
@@ -104,7 +106,7 @@ class Panel:
 
     @property
     def size(self) -> str:
-        """``"400 topics"``, or ``"1,236 topics in 80 intents, 16.6 effective"`` with the word for groups."""
+        """``"400 topics"``, or ``"1,236 topics in 80 groups, 16.6 effective"``."""
         topics = f"{len(self.topics):,} topic{'s' if len(self.topics) != 1 else ''}"
         if self.groups is None:
             return topics
@@ -175,19 +177,19 @@ class Study:
         return tuple(sorted({language for system in self.systems for language in system.sources}))
 
     def test(self, target: str) -> Panel:
-        """The panel that results are reported on."""
+        """Return the panel that results are reported on."""
         return self.panels[TEST, target]
 
     def eval(self, target: str) -> Panel:
-        """The panel that choices are made on; the test panel (a note reports it) if the study has no eval split."""
+        """Return the panel that choices are made on; the test panel if the study has no eval split."""
         return self.panels.get((EVAL, target), self.panels[TEST, target])
 
     def holds_own(self, sources: tuple[str, ...], target: str) -> bool:
-        """Whether the target's language is among ``sources``, which makes the result supervision, not transfer."""
+        """Return whether the target's language is among ``sources``: supervision then, not transfer."""
         return is_supervised(self.target_language(target), sources)
 
     def target_language(self, target: str) -> str:
-        """The language that the target's collection states; the target's name if it states none."""
+        """Return the language that the target's collection states; the target's name if it states none."""
         return collection_language(self._collections, target)
 
     @property
@@ -195,7 +197,7 @@ class Study:
         return self.info.experiment.get("data", {}).get("collections") or {}
 
     def target_name(self, target: str) -> str:
-        """The English name of the target's language, for sentences."""
+        """Return the English name of the target's language, for sentences."""
         return language_name(self.target_language(target))
 
     @cached_property

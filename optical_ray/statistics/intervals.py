@@ -16,6 +16,7 @@ from optical_ray.statistics.groups import Groups, freedom, mean_variance
 from optical_ray.statistics.seeds import SeedVariance, seed_noise
 
 LEVEL = 0.95
+FEWEST_POOLED = 5
 
 
 @dataclass(frozen=True)
@@ -24,7 +25,7 @@ class Parts:
 
     ``topics`` and ``seeds`` make the interval; ``topics_only`` and ``seeds_raw`` make p: the topic part without the
     topic-by-seed noise, and the seed part with nothing subtracted. ``pooled`` tells whether the seed part comes from
-    several systems together.
+    several systems together with at least ``FEWEST_POOLED`` degrees of freedom.
     """
 
     topics: float
@@ -42,10 +43,14 @@ class Parts:
 
     @property
     def freedom(self) -> float:
-        """The degrees of freedom of ``variance`` by Satterthwaite."""
+        """The degrees of freedom of ``variance`` by Satterthwaite, the seed part counting two fewer.
+
+        Without that p is liberal for small levels if few systems are pooled: three systems with three seeds have a
+        family-wise error of 6.4 to 7.7 % instead of 5.5 %.
+        """
         if self.variance <= 0 or not self.seed_freedom:
             return self.topic_freedom
-        squares = self.topics_only**2 / self.topic_freedom + self.seeds_raw**2 / self.seed_freedom
+        squares = self.topics_only**2 / self.topic_freedom + self.seeds_raw**2 / (self.seed_freedom - 2)
         return self.variance**2 / squares
 
 
@@ -107,7 +112,7 @@ def two_level(
 
     ``p`` is for small levels, as Holm needs them, at which a seed variance that was estimated as 0 would mislead, so
     nothing is subtracted from s_seed^2. With pooling it is the t-test with variance ``s_seed^2 / R + B - noise / R``
-    and Satterthwaite's degrees of freedom. Without pooling, with so few degrees of freedom, it solves
+    and the degrees of freedom ``Parts.freedom``. Without pooling, or with fewer than five degrees of freedom, it solves
     ``mean^2 = (s_seed^2 / R) t_a(p)^2 + (B - noise / R) t_b(p)^2``, the parts in quadrature (Graybill and Wang 1980;
     Zou and Donner 2008), which is more cautious.
     """
@@ -162,7 +167,11 @@ def _parts(
         noise_share = noise * (share + 1.0 / len(control))
     else:
         noise_share = noise * share
-    return Parts(topics, max(0.0, topics - noise_share), topic_freedom, seeds, raw, degrees, pooled is not None)
+    return Parts(topics, max(0.0, topics - noise_share), topic_freedom, seeds, raw, degrees, _is_pooled(pooled))
+
+
+def _is_pooled(pooled: SeedVariance | None) -> bool:
+    return pooled is not None and pooled.freedom >= FEWEST_POOLED
 
 
 def _p(mean: float, parts: Parts) -> float:

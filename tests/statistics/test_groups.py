@@ -94,7 +94,7 @@ def test_the_bootstrap_draws_groups() -> None:
 def test_subsets_and_single_groups() -> None:
     groups = Groups.from_labels(["a", "a", "b", "c"])
     assert groups.subset(np.array([True, False, False, True])).sizes.tolist() == [1.0, 1.0]
-    alone = Groups.from_labels(["a", "a"])
-    assert np.isnan(mean_variance(np.array([0.1, 0.2]), alone))
-    assert np.isnan(two_level(np.ones((2, 2)), groups=alone).low)
-    assert np.isnan(t_test(np.ones((1, 2)), alone)).all()
+    single_group = Groups.from_labels(["a", "a"])
+    assert np.isnan(mean_variance(np.array([0.1, 0.2]), single_group))
+    assert np.isnan(two_level(np.ones((2, 2)), groups=single_group).low)
+    assert np.isnan(t_test(np.ones((1, 2)), single_group)).all()

@@ -67,7 +67,7 @@ def test_one_topic_has_no_interval() -> None:
 
 @pytest.mark.parametrize("num_seeds", [3, 5])
 def test_coverage(num_seeds: int) -> None:
-    """400 blocks: the nominal 95 % lies in the binomial interval, or the interval covers more."""
+    """400 blocks: the nominal 95 % is in the binomial interval of the coverage, or the coverage is higher."""
     hits = 0
     for seed in range(400):
         found = two_level(block(num_seeds, seed=seed))

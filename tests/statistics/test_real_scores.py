@@ -1,4 +1,4 @@
-"""The report's tests on real per-query scores, beside SciPy's and statsmodels' own.
+"""The report's tests on real per-query scores, compared with SciPy's and statsmodels'.
 
 ``real_scores.parquet``: AP on the test topics of sw, so and mr (bundled task, ``experiments/source_languages.yaml``)
 before distillation and after it on de, hi or so, means over three seeds.

@@ -25,9 +25,9 @@ def shapley_section(study: Study, solutions: Sequence[Solution], unsolved: Seque
     ]
     text += _method_text(study, solutions, unsolved)
     figures = tuple(
-        _figure(study, target, [found for found in solutions if found.game.target == target])
+        _figure(study, target, [solution for solution in solutions if solution.game.target == target])
         for target in study.targets
-        if any(found.game.target == target for found in solutions)
+        if any(solution.game.target == target for solution in solutions)
     )
     tables = (_values_table(study, solutions),) if solutions else ()
     pairs = _pairs_table(study, solutions)
@@ -39,31 +39,31 @@ def shapley_section(study: Study, solutions: Sequence[Solution], unsolved: Seque
 
 def _method_text(study: Study, solutions: Sequence[Solution], unsolved: Sequence[Game]) -> list[str]:
     text = []
-    methods = {found.weights.method for found in solutions}
+    methods = {solution.weights.method for solution in solutions}
     if methods == {EXACT}:
         text.append("The lattice of source sets is complete: the values are exact.")
     for method in sorted(methods - {EXACT}):
-        games = [found.game for found in solutions if found.weights.method == method]
+        games = [solution.game for solution in solutions if solution.weights.method == method]
         missing = max(game.missing for game in games)
         total = 2 ** max(len(game.players) for game in games)
         incomplete = f"The design is incomplete ({missing} of {total} sets were not trained) for some or all targets"
         text.append(f"{incomplete if missing else 'The lattice is complete and large'}. Method: {method}.")
         if method == ADDITIVE:
             text.append("An additive model has no interactions: read these as main effects.")
-    errors = [found.efficiency_error for found in solutions if np.isfinite(found.efficiency_error)]
+    errors = [solution.efficiency_error for solution in solutions if np.isfinite(solution.efficiency_error)]
     efficient = [error for error in errors if error < 1e-9]
     if efficient:
         text.append(
             f"Efficiency checked in {len(efficient)} of {len(solutions)} games: error at most {max(efficient):.1g}."
         )
-    settings = sorted({found.game.settings for found in solutions})
+    settings = sorted({solution.game.settings for solution in solutions})
     if settings == [1]:
         text.append("v(S) is the score of the configuration of S that the matrix shows.")
     elif settings:
         text.append(
             f"v(S) is averaged over the {settings[-1]} settings (epsilon and the like) that all sets were trained with."
         )
-    left_out = sorted({setting for found in solutions for setting in found.game.left_out})
+    left_out = sorted({setting for solution in solutions for setting in solution.game.left_out})
     if left_out:
         text.append(f"Settings left out because a set lacks a seed: {'; '.join(left_out)}.")
     if unsolved:
@@ -75,25 +75,25 @@ def _method_text(study: Study, solutions: Sequence[Solution], unsolved: Sequence
 
 
 def _figure(study: Study, target: str, solutions: Sequence[Solution]) -> Figure:
-    variants = len({found.game.variant for found in solutions}) > 1
+    variants = len({solution.game.variant for solution in solutions}) > 1
     data = []
-    for index, found in enumerate(solutions):
-        name = "without the target's own language" if found.game.transfer else "all languages"
-        name = f"{name}, {found.game.variant}" if variants else name
-        colour = (BLUE, ORANGE, GREY)[(index if variants else int(found.game.transfer)) % 3]
+    for index, solution in enumerate(solutions):
+        name = "without the target's own language" if solution.game.transfer else "all languages"
+        name = f"{name}, {solution.game.variant}" if variants else name
+        colour = (BLUE, ORANGE, GREY)[(index if variants else int(solution.game.transfer)) % 3]
         data.append(
             {
                 "type": "scatter",
                 "mode": "markers",
                 "name": name,
-                "x": rounded([share.value for share in found.values]),
-                "y": [_label(study, share, target) for share in found.values],
+                "x": rounded([share.value for share in solution.values]),
+                "y": [_label(study, share, target) for share in solution.values],
                 "error_x": {
                     "type": "data", "symmetric": False, "width": 0, "thickness": 1.6,
-                    "array": rounded([share.interval.high - share.value for share in found.values]),
-                    "arrayminus": rounded([share.value - share.interval.low for share in found.values]),
+                    "array": rounded([share.interval.high - share.value for share in solution.values]),
+                    "arrayminus": rounded([share.value - share.interval.low for share in solution.values]),
                 },
-                "marker": {"size": 10, "color": colour, "symbol": "diamond" if found.game.transfer else "circle"},
+                "marker": {"size": 10, "color": colour, "symbol": "diamond" if solution.game.transfer else "circle"},
                 "hovertemplate": "%{y}: %{x:+.4f}<extra></extra>",
             }
         )  # fmt: skip
@@ -132,14 +132,14 @@ def _values_table(study: Study, solutions: Sequence[Solution]) -> Table:
         Column("seeds", "seeds", 0), Column("method", "Method", wrap=True),
     )  # fmt: skip
     rows: list[tuple[Value, ...]] = []
-    for found in solutions:
-        for share, p_holm in zip(found.values, found.p_holm, strict=True):
-            own = study.holds_own(share.players, found.game.target)
-            game = "without own language" if found.game.transfer else "all languages"
+    for solution in solutions:
+        for share, p_holm in zip(solution.values, solution.p_holm, strict=True):
+            own = study.holds_own(share.players, solution.game.target)
+            game = "without own language" if solution.game.transfer else "all languages"
             rows.append(
-                (found.game.target, found.game.variant or None, share.players[0], own, game, share.value,
+                (solution.game.target, solution.game.variant or None, share.players[0], own, game, share.value,
                  share.interval.low, share.interval.high, p_holm, share.interval.num_topics, share.interval.num_seeds,
-                 found.weights.method.partition(":")[0])
+                 solution.weights.method.partition(":")[0])
             )  # fmt: skip
     caption = (
         f"Shapley values of source languages in {study.measure}: test split; family of {len(rows)} sign-flip tests "
@@ -157,11 +157,11 @@ def _pairs_table(study: Study, solutions: Sequence[Solution]) -> Table:
         Column("ci_high", "CI high", 4, sign=True),
     )  # fmt: skip
     rows = tuple(
-        (found.game.target, found.game.variant or None,
-         "without own language" if found.game.transfer else "all languages", *pair.players, pair.value,
+        (solution.game.target, solution.game.variant or None,
+         "without own language" if solution.game.transfer else "all languages", *pair.players, pair.value,
          pair.interval.low, pair.interval.high)
-        for found in solutions
-        for pair in found.pairs
+        for solution in solutions
+        for pair in solution.pairs
     )  # fmt: skip
     caption = (
         f"Pairwise interactions in {study.measure}: above zero two languages help each other, below zero they repeat "

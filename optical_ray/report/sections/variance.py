@@ -89,17 +89,17 @@ def _number(values: Sequence[object], known: FloatArray, num_systems: int) -> Fl
 
 def rank_stability(study: Study) -> dict[tuple[str, str], Stability]:
     """Return the stability of the order of source sets by target and factor (each searched number, and seed)."""
-    found: dict[tuple[str, str], Stability | None] = {}
+    ranks: dict[tuple[str, str], Stability | None] = {}
     labels = sorted({system.label for system in study.systems})
     for target in study.targets:
         seed_means = study.test(target).seed_means
         for name in varied_numbers(study):
             table = _by_level(study, labels, nan_mean(seed_means, axis=1), name)
-            found[target, name.rsplit(".", 1)[-1]] = stability(table)
+            ranks[target, name.rsplit(".", 1)[-1]] = stability(table)
         if len(study.seeds) > 1:
             members = [[i for i, system in enumerate(study.systems) if system.label == label] for label in labels]
-            found[target, "seed"] = stability(np.stack([seed_means[indices].mean(axis=0) for indices in members]))
-    return {key: item for key, item in found.items() if item is not None}
+            ranks[target, "seed"] = stability(np.stack([seed_means[indices].mean(axis=0) for indices in members]))
+    return {key: item for key, item in ranks.items() if item is not None}
 
 
 def _by_level(study: Study, labels: Sequence[str], means: FloatArray, name: str) -> FloatArray:
