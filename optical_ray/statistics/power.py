@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+import numpy as np
 from scipy import optimize, stats
 
 from optical_ray.statistics.arrays import FloatArray
@@ -13,6 +14,7 @@ from optical_ray.statistics.intervals import Parts
 from optical_ray.statistics.significance import ALPHA, smallest_p
 
 POWER = 0.8
+NUM_QUANTILES = 200
 
 
 @dataclass(frozen=True)
@@ -94,15 +96,22 @@ def noncentrality(degrees: float, alpha: float, power: float = POWER) -> float:
 def detectable_with_seeds(parts: Parts, *, num_tests: int = 1, alpha: float = ALPHA, power: float = POWER) -> float:
     """Return the minimum detectable difference of the test with seeds as a level (``Interval.p``); NaN for one seed.
 
-    If seeds are pooled it is the t-test's, as in ``detectable``. Else the critical difference adds topic and seed part
-    with their own t quantile in quadrature, and 0.84 standard errors make the power.
+    If seeds are pooled it is the t-test's, as in ``detectable``. Else the critical difference, topic and seed part with
+    their own t quantile in quadrature, varies with the estimate of the seed part, and the power is its mean over the
+    chi-squared distribution of that estimate.
     """
     if parts.topic_freedom <= 0 or parts.seed_freedom <= 0:
         return float("nan")
     level = alpha / num_tests
     error = math.sqrt(parts.variance)
-    if parts.pooled:
-        return error * noncentrality(parts.freedom, level, power)
+    if parts.pooled or error == 0:
+        return error * noncentrality(parts.freedom, level, power) if error else 0.0
+    quantiles = (np.arange(NUM_QUANTILES) + 0.5) / NUM_QUANTILES
+    estimates = parts.seeds_raw * stats.chi2.ppf(quantiles, parts.seed_freedom) / parts.seed_freedom
     topics = parts.topics_only * stats.t.isf(level / 2, parts.topic_freedom) ** 2
-    seeds = parts.seeds_raw * stats.t.isf(level / 2, parts.seed_freedom) ** 2
-    return math.sqrt(topics + seeds) + float(stats.norm.ppf(power)) * error
+    critical = np.sqrt(topics + estimates * stats.t.isf(level / 2, parts.seed_freedom) ** 2)
+
+    def lacking(difference: float) -> float:
+        return float(stats.norm.sf((critical - difference) / error).mean()) - power
+
+    return float(optimize.brentq(lacking, 0.0, float(critical[-1]) + 5 * error, xtol=1e-9))

@@ -5,7 +5,9 @@ import pytest
 from scipy import stats
 
 from optical_ray.statistics.groups import Groups
-from optical_ray.statistics.power import can_be_significant, detectable, effect, noncentrality
+from optical_ray.statistics.intervals import Parts, two_level
+from optical_ray.statistics.power import can_be_significant, detectable, detectable_with_seeds, effect, noncentrality
+from optical_ray.statistics.seeds import pool_seeds
 from optical_ray.statistics.significance import sign_flip
 
 
@@ -53,3 +55,29 @@ def test_a_design_that_cannot_be_significant() -> None:
 def test_one_topic_or_group_has_no_detectable_difference() -> None:
     assert np.isnan(detectable(np.array([0.1])))
     assert np.isnan(detectable(np.array([0.1, 0.2]), Groups.from_labels(["a", "a"])))
+
+
+@pytest.mark.parametrize("num_systems", [6, 1], ids=["pooled", "own"])
+def test_power_with_seeds_at_the_detectable_difference(num_systems: int) -> None:
+    """At the true variances the test with seeds as a level has a power of about 80 %."""
+    random = np.random.default_rng(1)
+    seed_variance, topic_variance, noise = 0.01**2, 0.1**2, 0.05**2
+    parts = Parts(
+        topics=(topic_variance + noise / 3) / 200,
+        topics_only=topic_variance / 200,
+        topic_freedom=199,
+        seeds=seed_variance / 3,
+        seeds_raw=(seed_variance + noise / 200) / 3,
+        seed_freedom=2 * num_systems,
+        pooled=num_systems > 1,
+    )
+    shift = detectable_with_seeds(parts, num_tests=6)
+    hits = 0
+    for _ in range(600):
+        blocks = [
+            random.normal(0, 0.01, (3, 1)) + random.normal(0, 0.1, 200) + random.normal(0, 0.05, (3, 200))
+            for _ in range(num_systems)
+        ]
+        pooled = pool_seeds(blocks) if num_systems > 1 else None
+        hits += two_level(blocks[0] + shift, pooled=pooled).p * 6 < 0.05
+    assert hits / 600 == pytest.approx(0.8, abs=0.05)

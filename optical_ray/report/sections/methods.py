@@ -33,9 +33,9 @@ def methods_section(study: Study, family: Sequence[Comparison]) -> Section:
         "is the topics' part, with b = T − 1 degrees of freedom. Pooling assumes that all systems of a target vary "
         "alike; the Brown-Forsythe test (1974) of that is in the table of seeds. For one seed it is the paired t "
         "interval over topics. The p with seeds as a level subtracts nothing from the variance between seeds, because "
-        "Holm uses its tail. It has Satterthwaite's degrees of freedom (1946), the seeds' part counting two fewer; with "
-        "fewer than five degrees of freedom it adds the parts in quadrature (Graybill and Wang 1980). It is given the "
-        "shared teacher, which was trained once. A comparison with a control adds the seed part of the control.",
+        "Holm uses its tail. It has Satterthwaite's degrees of freedom (1946), the seeds' part counting two fewer; "
+        "with fewer than five degrees of freedom it adds the parts in quadrature (Graybill and Wang 1980). It is "
+        "given the shared teacher, which was trained once. A comparison with a control adds the control's seed part.",
         "Effect sizes. d_z is mean over sd of the topic differences. The minimum detectable difference is the one that "
         "the test behind the verdict finds with power 0.8 at two-sided .05 divided by the number of tests in its "
         "family (noncentral t with the observed standard error).",
