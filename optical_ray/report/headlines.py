@@ -98,9 +98,13 @@ def _sentence(study: Study, item: Comparison, kind: str, helping: Sequence[Compa
         return f"{_set(study, item)} helps {target}{own}: {gain}"
     left_out = f" without {target} itself" if kind == "transfer" else ""
     if helping:
-        others = f"{len(helping)} other set{'s do' if len(helping) > 1 else ' does'}"
+        best = max(helping, key=lambda other: other.gain)
         effect = "hurts" if item.significant else "has no significant effect on"
-        return f"{_set(study, item)}, chosen on eval{left_out}, {effect} {target} ({gain}), but {others} help"
+        more = f", most of {len(helping)} sets that help" if len(helping) > 1 else ""
+        return (
+            f"{_set(study, item)}, chosen on eval{left_out}, {effect} {target} ({gain}), but {_set(study, best)} helps "
+            f"({signed(best.gain)}{more})"
+        )
     units = study.test(item.target).num_units
     if not can_be_significant(units, item.num_tests):
         return (

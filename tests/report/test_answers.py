@@ -251,3 +251,21 @@ def test_the_relevance_level_is_part_of_the_measure(quick: Path) -> None:
     assert load_study(quick).measure == "mean AP(rel=2)"
     assert all("AP(rel=2)" in answer for answer in result.headlines)
     assert "MAP" not in re.sub("MAP is the mean of", "", result.headlines[0])
+
+
+def test_a_set_that_helps_but_was_not_chosen_is_named() -> None:
+    """On eval "de" looks best, on test only "hi" helps."""
+    study = plant(Planted({"de": {"ha": 0.0}, "hi": {"ha": 0.2}}, num_topics=100, max_size=1))
+    panel = study.panels["eval", "ha"]
+    values = panel.values.copy()
+    values[0] += 1.0
+    study = replace(study, panels={**study.panels, ("eval", "ha"): replace(panel, values=values)})
+    cells = matrix(study)
+    [answer] = headlines(study, cells, compare(study, cells, num_resamples=4999))
+    assert not answer.helps
+    assert answer.any_helps
+    assert re.fullmatch(
+        r"German \(de\) bitext, chosen on eval, has no significant effect on Hausa \(ha\) \(.0\.\d{3} MAP, p = .*\), "
+        r"but Hindi \(hi\) bitext helps \(\+0\.\d{3}\)",
+        answer.sentence,
+    )

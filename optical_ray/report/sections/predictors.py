@@ -13,7 +13,7 @@ from optical_ray.report.matrix import Matrix
 from optical_ray.report.page import Figure, Section
 from optical_ray.report.predictors import shared_script, source_pretraining, subword_overlap, uriel
 from optical_ray.report.study import Study
-from optical_ray.report.tables import Column, Table
+from optical_ray.report.tables import Column, Table, signed
 from optical_ray.statistics.arrays import FloatArray
 from optical_ray.statistics.relabelling import FEWEST_CELLS, Correlation, mantel
 from optical_ray.statistics.significance import CONDITIONAL, holm
@@ -108,5 +108,5 @@ def _scatter(
         }
     ]
     name = "predictor-" + "".join(letter if letter.isalnum() else "-" for letter in item.name)
-    caption = f"Each point is a source→target pair, test split; ρ = {item.rho:+.2f} over {item.num_cells} pairs."
+    caption = f"Each point is a source→target pair, test split; ρ = {signed(item.rho, 2)} over {item.num_cells} pairs."
     return Figure(name, item.name, caption, {"data": data, "layout": layout(item.name, f"gain in {study.measure}")})
