@@ -34,18 +34,26 @@ def is_supervised(target_language: str, source_languages: Iterable[str]) -> bool
     return any(same_language(target_language, source) for source in source_languages)
 
 
+def is_known_language(code: str) -> bool:
+    """Return whether ISO 639 or BCP 47 knows a code; an unknown code equals only itself and is its own name.
+
+    >>> is_known_language("swh_Latn"), is_known_language("elvish")
+    (True, False)
+    """
+    return _is_known(_identity(code))
+
+
 def language_name(code: str) -> str:
     """Return the English name of a language, or ``code`` itself if no standard knows it.
 
     >>> language_name("ha"), language_name("swh_Latn"), language_name("zh-CN"), language_name("elvish")
     ('Hausa', 'Swahili', 'Chinese', 'elvish')
     """
-    identity = _identity(code)
-    if not _is_known(identity):
+    if not is_known_language(code):
         return code
     from iso639 import Lang
 
-    return str(Lang(identity).name.partition(" (")[0])
+    return str(Lang(_identity(code)).name.partition(" (")[0])
 
 
 def language_label(code: str) -> str:

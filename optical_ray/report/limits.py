@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from optical_ray.languages import language_label, same_language
+from optical_ray.languages import is_known_language, language_label, same_language
 from optical_ray.report.comparisons import Comparison
 from optical_ray.report.load import SOURCES
 from optical_ray.report.page import Section
@@ -62,6 +62,13 @@ def _design(study: Study) -> list[str]:
     if absent:
         names = ", ".join(language_label(name) for name in absent)
         limits.append(f"No finished configuration has {names} as a source, so the report does not cover it.")
+    codes = [*study.languages, *(study.target_language(target) for target in study.targets)]
+    unknown = sorted({code for code in codes if not is_known_language(code)})
+    if unknown:
+        limits.append(
+            f"No standard knows the language codes {', '.join(unknown)}: they are compared as they are written, so "
+            "supervision by another spelling of the same language is not noticed."
+        )
     if study.info.mode != "estimate":
         limits.append(
             "Search mode optimise: a searcher chose the configurations, so cells rest on unequal numbers of tries. Use "

@@ -29,7 +29,7 @@ from optical_ray.study.records import Ledger, TrialState
 
 @dataclass(frozen=True)
 class Planted:
-    """The truth: ``effects[language][target]`` add up over a set; ``interactions[(a, b)]`` where both are in it."""
+    """The truth: ``effects[language][target]`` add up over a set; ``interactions[(a, b)]`` if both are in it."""
 
     effects: Mapping[str, Mapping[str, float]]
     interactions: Mapping[tuple[str, str], float] = field(default_factory=dict)

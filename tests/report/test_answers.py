@@ -234,6 +234,12 @@ def test_supervision_is_by_language_and_not_by_spelling() -> None:
     assert study.target_labels == {"news": "Swahili (sw-KE, news)", "de": "French (fr, de)"}
 
 
+def test_unknown_language_codes_are_reported(tmp_path: Path) -> None:
+    write_study(tmp_path / "study", Planted({"elvish": {"sw": 0.1}}, num_topics=20))
+    limits = write_report(tmp_path / "study").missing
+    assert any("No standard knows the language codes elvish" in limit for limit in limits)
+
+
 def test_targets_keep_the_order_of_the_spec(lattice: Path) -> None:
     info = StudyInfo.read(lattice)
     replace(info, targets=("yo", "sw", "mr")).write(lattice)

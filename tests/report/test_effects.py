@@ -60,7 +60,7 @@ def test_ranks_and_regret() -> None:
 
 
 def test_a_lucky_seed_flatters_and_the_cross_fit_does_not() -> None:
-    """With nothing planted and lucky seeds, the chosen gain is above zero on average; the cross-fitted one is not."""
+    """Without planted gains, lucky seeds raise the chosen gain above zero on average but not the cross-fitted gain."""
     null = Planted({name: {"sw": 0.0} for name in "abcd"}, num_topics=60, seed_sd=0.03, gain_sd=0.02, noise_sd=0.02)
     reported, honest = [], []
     for seed in range(40):
@@ -91,7 +91,7 @@ def test_shapley_shares_the_interaction() -> None:
     assert sw.game.settings == 2
 
 
-def test_an_incomplete_lattice_is_said() -> None:
+def test_an_incomplete_lattice_is_reported() -> None:
     study = plant(Planted(TRUTH.effects, max_size=2, num_topics=80))
     solutions, _ = solve(games(study, matrix(study)))
     assert {found.game.missing for found in solutions if not found.game.transfer} == {1}
@@ -109,7 +109,7 @@ def test_variance_shares_add_up_and_find_what_was_planted() -> None:
     assert shares["epsilon"] > shares["epsilon × target"]
 
 
-def test_variance_of_a_pure_topic_study_is_topic() -> None:
+def test_a_study_in_which_only_topics_vary() -> None:
     still = Planted({"de": {"sw": 0.0}}, num_topics=50, gain_sd=0.0, noise_sd=0.0, seed_sd=0.0)
     found = variance_shares(plant(still))
     assert found is not None

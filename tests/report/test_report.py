@@ -18,7 +18,7 @@ VOID = {"meta", "link", "br", "img", "input", "hr"}
 
 
 class Balance(HTMLParser):
-    """Notes tags that are closed in the wrong order."""
+    """Collects tags that are closed in the wrong order."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -38,7 +38,7 @@ KINDS = pytest.mark.parametrize("kind", ["lattice", "quick"])
 
 
 @KINDS
-def test_the_page_stands_alone(kind: str, reports: dict[str, ReportResult]) -> None:
+def test_the_page_refers_to_nothing_outside(kind: str, reports: dict[str, ReportResult]) -> None:
     result = reports[kind]
     page = result.page.read_text(encoding="utf-8")
     assert result.page.parts[-3:] == (kind, "report", "index.html")
@@ -76,7 +76,7 @@ def test_one_seed_claims_nothing_across_seeds(reports: dict[str, ReportResult]) 
     assert any("One seed" in item for item in result.missing)
 
 
-def test_every_table_lies_beside_the_page(reports: dict[str, ReportResult]) -> None:
+def test_every_table_has_its_files(reports: dict[str, ReportResult]) -> None:
     result = reports["lattice"]
     folder = result.page.parent
     page = result.page.read_text(encoding="utf-8")
@@ -121,7 +121,7 @@ def test_heatmap_png(quick: Path, tmp_path: Path) -> None:
         heatmap_png(quick, tmp_path / "map.png", "nDCG@20")
 
 
-def test_what_others_left_is_shown(quick: Path) -> None:
+def test_samples_of_other_steps_are_shown(quick: Path) -> None:
     write_json(quick / "overlap.json", {"hi": {"mr": 0.4, "sw": 0.0}})
     (quick / "alignment").mkdir()
     sample = {"language": "mr", "pivot_tokens": ["a", "b"], "tokens": ["x"], "plan": [[0.7, 0.3]], "epsilon": 0.1}
@@ -134,7 +134,7 @@ def test_what_others_left_is_shown(quick: Path) -> None:
     assert "Subword overlap" in page
 
 
-def test_data_leaks_and_other_metrics_are_shown(quick: Path) -> None:
+def test_leaks_and_other_metrics_are_shown(quick: Path) -> None:
     found = [{"bitext": "made", "language": "hi", "pairs": 900, "leaks": 31, "sets": {"mr test": 31}}]
     about = read_json(quick / "study.json")
     about["data"] = {

@@ -25,7 +25,7 @@ def test_one_seed_is_the_paired_t_interval() -> None:
 
 
 def test_only_seeds_vary_gives_t_with_seeds_minus_one() -> None:
-    """Where topics hardly differ, the interval is the t interval of the seed means with S - 1 degrees of freedom."""
+    """If topics hardly differ, the interval is the t interval of the seed means with S - 1 degrees of freedom."""
     values = np.repeat(np.array([[0.01], [0.02], [0.06]]), 500, axis=1) + np.random.default_rng(0).normal(
         0, 1e-6, (3, 500)
     )
@@ -36,7 +36,7 @@ def test_only_seeds_vary_gives_t_with_seeds_minus_one() -> None:
     assert found.p == pytest.approx(oracle.pvalue, rel=1e-3)
 
 
-def test_p_is_more_careful_than_the_interval() -> None:
+def test_p_is_more_cautious_than_the_interval() -> None:
     for seed in range(20):
         found = two_level(block(3, seed=seed))
         if found.p < 0.05:
@@ -45,7 +45,7 @@ def test_p_is_more_careful_than_the_interval() -> None:
 
 @pytest.mark.parametrize("seed_sd", [0.0, 0.01])
 def test_p_holds_its_level_in_the_tail(seed_sd: float) -> None:
-    """Of 4,000 null blocks no more than 1 % and a bit have p < .01: Holm looks into the tail."""
+    """Of 4,000 null blocks not significantly more than 1 % have p < .01: Holm uses the tail."""
     random = np.random.default_rng(0)
     hits = 0
     for _ in range(4000):

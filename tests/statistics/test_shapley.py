@@ -48,7 +48,7 @@ def test_efficiency(num_players: int) -> None:
 
 
 def test_interactions() -> None:
-    """v = x0 + 2 x1 + 5 x0 x1 + x2: the only interaction is 5, and it is shared between the two."""
+    """v = x0 + 2 x1 + 5 x0 x1 + x2: the only interaction is 5, shared equally by x0 and x1."""
     sets = lattice(3)
     values = np.array([(0 in s) + 2.0 * (1 in s) + 5.0 * ({0, 1} <= s) + (2 in s) for s in sets])
     found = weights(3, sets)
@@ -98,7 +98,7 @@ def test_an_incomplete_design_recovers_an_additive_truth(with_full: bool) -> Non
         assert efficiency_error(found.values, noisy, len(sets) - 1) <= 1e-12
 
 
-def test_languages_that_always_come_together_are_not_told_apart() -> None:
+def test_languages_that_only_occur_together_are_not_identified() -> None:
     assert weights(3, [frozenset(), frozenset({0, 1}), frozenset({0, 1, 2})]) is None
     assert weights(2, [frozenset()]) is None
 

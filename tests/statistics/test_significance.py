@@ -9,7 +9,7 @@ from optical_ray.statistics.significance import benjamini_hochberg, holm, sign_f
 
 
 def differences(num_topics: int, num_rows: int = 3, seed: int = 0) -> np.ndarray:
-    """Rounded so that ties and zeros are there, as average precision has them."""
+    """Rounded, so that there are ties and zeros as in average precision."""
     random = np.random.default_rng(seed)
     return np.round(random.normal(0.02, 0.2, (num_rows, num_topics)), 2)
 
@@ -44,7 +44,7 @@ def test_drawn_and_exact_sign_flip_agree() -> None:
     assert sign_flip(more) == pytest.approx(sign_flip(rows), abs=0.01)
 
 
-def test_rows_do_not_see_each_other() -> None:
+def test_rows_are_independent() -> None:
     rows = differences(40, 4)
     assert sign_flip(rows)[2] == pytest.approx(sign_flip(rows[2])[0], abs=0.01)
 
@@ -56,7 +56,7 @@ def test_p_is_uniform_under_the_null() -> None:
     assert correlated.pvalue > 0.01
 
 
-def test_nothing_moved_is_no_evidence() -> None:
+def test_no_difference_is_no_evidence() -> None:
     assert sign_flip(np.zeros((2, 30))).tolist() == [1.0, 1.0]
     assert t_test(np.zeros((1, 30))).tolist() == [1.0]
 
