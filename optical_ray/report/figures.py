@@ -114,7 +114,7 @@ def forest(study: Study, target: str, family: Sequence[Comparison]) -> Figure:
 
 
 def _own_label(study: Study, item: Comparison) -> str:
-    return study.set_labels[item.label] + (" °" if item.own else "")
+    return study.short_label(item.label) + (" °" if item.own else "")
 
 
 def vertical(x: float) -> dict[str, Any]:

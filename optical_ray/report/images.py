@@ -57,7 +57,7 @@ def heatmap(study: Study, cells: Matrix, family: Sequence[Comparison]) -> Figure
         texts[row, column] = f"{item.mean:.3f}{marks}", cells.best(column) == row - 1
         texts[0, column] = f"{item.baseline:.3f}", False
     scale = float(np.nanmax(np.abs(gains))) or 1.0
-    width = 1.6 + 0.09 * max(len(study.set_labels[label]) for label in cells.labels) + 0.85 * len(cells.targets)
+    width = 1.6 + 0.09 * max(len(study.short_label(label)) for label in cells.labels) + 0.85 * len(cells.targets)
     figure = _figure(width, 1.2 + 0.34 * len(gains))
     axes = figure.add_subplot()
     image = axes.imshow(gains, cmap=_diverging(), vmin=-scale, vmax=scale, aspect="auto")
@@ -68,7 +68,7 @@ def heatmap(study: Study, cells: Matrix, family: Sequence[Comparison]) -> Figure
     axes.set_xticks(
         range(len(cells.targets)), [study.target_labels[target].replace(" (", "\n(") for target in cells.targets]
     )
-    axes.set_yticks(range(len(gains)), ["English-only", *(study.set_labels[label] for label in cells.labels)])
+    axes.set_yticks(range(len(gains)), ["English-only", *(study.short_label(label) for label in cells.labels)])
     axes.xaxis.tick_top()
     axes.tick_params(length=0, labelsize=9)
     axes.spines[:].set_visible(False)
@@ -108,7 +108,9 @@ def forest(study: Study, family: Sequence[Comparison]) -> Figure:
             axes.plot(item.gain, height, "o", color=colour, mfc=colour if item.significant else "white", ms=5)
         axes.axvline(0, color=INK, lw=0.8, ls=":")
         axes.set_yticks(
-            range(len(items)), [study.set_labels[item.label] + (" °" if item.own else "") for item in items], fontsize=7
+            range(len(items)),
+            [study.short_label(item.label) + (" °" if item.own else "") for item in items],
+            fontsize=7,
         )
         axes.tick_params(axis="x", labelsize=7)
         axes.set_title(study.target_labels[target], fontsize=10, loc="left")

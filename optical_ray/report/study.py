@@ -21,6 +21,8 @@ from optical_ray.study.info import StudyInfo
 from optical_ray.study.layout import SPLITS, UNDISTILLED
 
 EVAL, TEST = SPLITS
+LONGEST_LABEL = 32
+"""Characters that a row of a figure has room for."""
 
 BASELINE_NAMES = {
     UNDISTILLED: "English-only (undistilled)",
@@ -210,6 +212,11 @@ class Study:
         """The source sets' labels in tables: ``"German + Hindi (de+hi)"``."""
         variants = {system.label: f" | {system.variant}" if system.variant else "" for system in self.systems}
         return {system.label: set_label(system.sources) + variants[system.label] for system in self.systems}
+
+    def short_label(self, label: str) -> str:
+        """Return a source set's label for a figure: with names if that is short, else only codes."""
+        named = self.set_labels[label]
+        return named if len(named) <= LONGEST_LABEL else label
 
 
 def measure_name(metric: str, relevance_level: int) -> str:
