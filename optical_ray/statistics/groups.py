@@ -70,26 +70,32 @@ class Groups:
         return np.asarray(np.add.reduceat(rows[:, order], starts, axis=1))
 
 
-def mean_variance(row: FloatArray, groups: Groups | None = None) -> float:
-    """Return the estimated variance of the mean of T topics; NaN for a single topic or group.
+def mean_variances(rows: FloatArray, groups: Groups | None = None) -> FloatArray:
+    """Return the estimated variance of the mean of each of K x T rows; NaN for a single topic or group.
 
     Without groups it is ``s^2 / T``. With groups it is ``sum_g (D_g - n_g m)^2 / T^2 / c``, where ``D_g`` is the sum
     of a group, ``m`` the mean of the row, ``w_g = n_g / T`` and ``c = 1 - 2 sum w^3 / sum w^2 + sum w^2``. It is
     unbiased if the means of groups have one variance whatever their size (the idea of CR2; Bell, McCaffrey 2002).
     """
-    count = len(row)
+    rows = np.atleast_2d(rows)
+    count = rows.shape[1]
+    if count < 2 or (groups is not None and groups.num_groups < 2):
+        return np.full(len(rows), np.nan)
     if groups is None:
-        return float(row.var(ddof=1)) / count if count > 1 else float("nan")
-    if groups.num_groups < 2:
-        return float("nan")
+        return np.asarray(rows.var(axis=1, ddof=1) / count)
     shares = groups.sizes / count
     squares, cubes = float((shares**2).sum()), float((shares**3).sum())
-    deviations = groups.sums(row)[0] - groups.sizes * float(row.mean())
-    return float((deviations**2).sum()) / count**2 / (1 - 2 * cubes / squares + squares)
+    deviations = groups.sums(rows) - groups.sizes * rows.mean(axis=1, keepdims=True)
+    return np.asarray((deviations**2).sum(axis=1) / count**2 / (1 - 2 * cubes / squares + squares))
+
+
+def mean_variance(row: FloatArray, groups: Groups | None = None) -> float:
+    """Return ``mean_variances`` of a single row of T topics."""
+    return float(mean_variances(row, groups)[0])
 
 
 def freedom(num_topics: int, groups: Groups | None = None) -> float:
-    """Return the degrees of freedom of ``mean_variance``: T - 1 without groups.
+    """Return the degrees of freedom of ``mean_variances``: T - 1 without groups.
 
     With groups it is the effective number of groups less one. In simulations with the group sizes of MTOP's intents the
     95 % interval covers 94 to 96 % for any correlation within groups; Satterthwaite's degrees of freedom for the same

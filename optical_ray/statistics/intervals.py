@@ -106,7 +106,7 @@ def two_level(
     seed.
 
     ``pooled`` replaces s_seed^2, its noise and its degrees of freedom by those of all systems together. ``groups``
-    replace B and its degrees of freedom by those of ``groups.mean_variance``. ``control`` is an R' x T block that was
+    replace B and its degrees of freedom by those of ``groups.mean_variances``. ``control`` is an R' x T block that was
     subtracted as a mean: its seeds add ``(s_seed^2 - noise) / R'`` to A. ``num_seeds`` is reported instead of R if rows
     are means over seeds. With two seeds and no pooling no noise is subtracted.
 

@@ -7,11 +7,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from scipy import special
 
 from optical_ray.statistics.arrays import FloatArray
-from optical_ray.statistics.groups import Groups
-from optical_ray.statistics.intervals import two_level
+from optical_ray.statistics.groups import Groups, freedom, mean_variances
+from optical_ray.statistics.intervals import LEVEL
 from optical_ray.statistics.significance import NUM_RESAMPLES, holm, sign_flip
+
+BLOCK = 2000
+"""Pairs that are tested at once, which bounds the memory."""
 
 Scores = Mapping[str, float] | Sequence[float] | FloatArray
 
@@ -62,30 +66,39 @@ def significance(
     topics, table = _table(scores)
     grouping = _groups(groups, topics, table.shape[1])
     pairs = list(itertools.combinations(range(len(names)), 2))
-    differences = np.stack([table[first] - table[second] for first, second in pairs])
-    p_values = sign_flip(differences, grouping, num_resamples=num_resamples)
+    blocks = [pairs[start : start + BLOCK] for start in range(0, len(pairs), BLOCK)]
+    tested = [_test_block(table, block, grouping, num_resamples) for block in blocks]
+    differences, halves, p_values = (np.concatenate(parts) for parts in zip(*tested, strict=True))
     adjusted = holm(p_values)
     means = table.mean(axis=1)
     num_groups = 0 if grouping is None else grouping.num_groups
-    intervals = [two_level(row[None, :], groups=grouping) for row in differences]
     return tuple(
         Pair(
-            names[first],
-            names[second],
-            float(means[first]),
-            float(means[second]),
-            float(row.mean()),
-            interval.low,
-            interval.high,
-            float(p),
-            float(p_holm),
-            table.shape[1],
-            num_groups,
+            first=names[first],
+            second=names[second],
+            mean_first=float(means[first]),
+            mean_second=float(means[second]),
+            difference=float(differences[index]),
+            low=float(differences[index] - halves[index]),
+            high=float(differences[index] + halves[index]),
+            p=float(p_values[index]),
+            p_holm=float(adjusted[index]),
+            num_topics=table.shape[1],
+            num_groups=num_groups,
         )
-        for (first, second), row, interval, p, p_holm in zip(
-            pairs, differences, intervals, p_values, adjusted, strict=True
-        )
+        for index, (first, second) in enumerate(pairs)
     )
+
+
+def _test_block(
+    table: FloatArray, pairs: Sequence[tuple[int, int]], groups: Groups | None, num_resamples: int
+) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Mean difference, half width of the interval and p of each pair."""
+    differences = np.stack([table[first] - table[second] for first, second in pairs])
+    degrees = freedom(table.shape[1], groups)
+    quantile = -float(special.stdtrit(degrees, (1 - LEVEL) / 2)) if degrees > 0 else float("nan")
+    halves = quantile * np.sqrt(mean_variances(differences, groups))
+    return differences.mean(axis=1), halves, sign_flip(differences, groups, num_resamples=num_resamples)
 
 
 def _table(scores: Mapping[str, Scores]) -> tuple[list[str] | None, FloatArray]:

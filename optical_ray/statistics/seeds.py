@@ -13,7 +13,7 @@ import numpy as np
 from scipy import stats
 
 from optical_ray.statistics.arrays import FloatArray
-from optical_ray.statistics.groups import Groups, mean_variance
+from optical_ray.statistics.groups import Groups, mean_variances
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ def seed_noise(block: FloatArray, groups: Groups | None = None) -> float:
     if groups is None:
         squares = float((residual**2).sum())
     else:
-        squares = math.fsum(mean_variance(row, groups) for row in residual) * num_topics * (num_topics - 1)
+        squares = float(mean_variances(residual, groups).sum()) * num_topics * (num_topics - 1)
     return float(squares / ((num_seeds - 1) * (num_topics - 1)) / num_topics)
 
 

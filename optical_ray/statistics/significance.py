@@ -10,7 +10,7 @@ import numpy as np
 from scipy import stats
 
 from optical_ray.statistics.arrays import FloatArray, IntArray
-from optical_ray.statistics.groups import Groups, freedom, mean_variance
+from optical_ray.statistics.groups import Groups, freedom, mean_variances
 
 ALPHA = 0.05
 NUM_RESAMPLES = 99_999
@@ -72,13 +72,13 @@ def smallest_p(num_units: int, num_resamples: int = NUM_RESAMPLES) -> float:
 def t_test(differences: FloatArray, groups: Groups | None = None) -> FloatArray:
     """Return the K two-sided p-values of the paired t-test of K x T differences; NaN for a single topic or group.
 
-    With ``groups`` the standard error and the degrees of freedom are those of ``groups.mean_variance``.
+    With ``groups`` the standard error and the degrees of freedom are those of ``groups.mean_variances``.
     """
     differences = np.atleast_2d(differences)
     degrees = freedom(differences.shape[1], groups)
     if degrees <= 0:
         return np.full(len(differences), np.nan)
-    error = np.sqrt([mean_variance(row, groups) for row in differences])
+    error = np.sqrt(mean_variances(differences, groups))
     mean = differences.mean(axis=1)
     with np.errstate(divide="ignore", invalid="ignore"):
         statistic = np.where(error > 0, mean / error, np.where(mean == 0, 0.0, np.inf))
