@@ -1,6 +1,7 @@
 """Does the report recover a planted truth? Simulated studies: coverage, false positives, power.
 
     python experiments/benchmarks/truth_recovery.py --studies 2000
+    python experiments/benchmarks/truth_recovery.py --studies 2000 --only "false_positives: 3 seeds, seed sd 0.01"
 
 Each setting simulates studies of three source sets (de, fr, de+fr) on two targets. Coverage is that of the report's
 95 % interval: of one cell fixed beforehand (fr on sw), of the cell chosen on eval, and of the fixed cell against a
@@ -107,7 +108,7 @@ def coverage(truth: Planted, num_studies: int) -> dict[str, Any]:
         hits["shapley"] += share.interval.low <= gain <= share.interval.high
         worst = max(worst, solution.efficiency_error)
     rates = {name: binomial(count, num_studies) for name, count in hits.items()}
-    return {**rates, "mean_width": round(float(np.mean(widths)), 4), "efficiency_error": worst}
+    return {"studies": num_studies, **rates, "mean_width": round(float(np.mean(widths)), 4), "efficiency_error": worst}
 
 
 def false_positives(truth: Planted, num_studies: int) -> dict[str, Any]:
@@ -126,40 +127,48 @@ def false_positives(truth: Planted, num_studies: int) -> dict[str, Any]:
             hits["ignoring_groups"] += any(item.significant for item in topics)
     uniform = stats.kstest(p_values, "uniform")
     rates: dict[str, Any] = {name: binomial(count, num_studies) for name, count in hits.items()}
-    return {**rates, "p_uniform_ks": [round(float(uniform.statistic), 4), round(float(uniform.pvalue), 4)]}
+    return {
+        "studies": num_studies,
+        **rates,
+        "p_uniform_ks": [round(float(uniform.statistic), 4), round(float(uniform.pvalue), 4)],
+    }
+
+
+def settings() -> dict[str, tuple[str, Planted]]:
+    """Return the settings by name: what is counted, and the truth."""
+    groups = f"{sum(MTOP_INTENTS)} topics in {len(MTOP_INTENTS)} groups, correlation {GROUP_CORRELATION}"
+    named: dict[str, tuple[str, Planted]] = {}
+    for num_seeds in (3, 5):
+        for seed_sd in SEED_SDS:
+            truth = planted(num_seeds, seed_sd, GAIN)
+            named[f"coverage: {num_seeds} seeds, seed sd {seed_sd}"] = ("coverage", truth)
+        for seed_sd in (0.0, 0.01):
+            truth = planted(num_seeds, seed_sd, 0.0)
+            named[f"false_positives: {num_seeds} seeds, seed sd {seed_sd}"] = ("false_positives", truth)
+    named[f"coverage: 3 seeds, {groups}"] = ("coverage", grouped(3, GAIN))
+    named[f"false_positives: 3 seeds, {groups}"] = ("false_positives", grouped(3, 0.0))
+    return named
 
 
 def main() -> None:
-    """Run all settings and write ``results/truth_recovery.json`` next to this file."""
+    """Run the settings and write ``results/truth_recovery.json`` next to this file; ``--only`` updates one setting."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--studies", type=int, default=2000)
+    parser.add_argument("--only", choices=list(settings()))
     parser.add_argument("--json", type=Path, default=Path(__file__).parent / "results" / "truth_recovery.json")
     options = parser.parse_args()
-    started = time.perf_counter()
-    results: dict[str, Any] = {
-        "studies": options.studies,
-        "topics": NUM_TOPICS,
-        "gain": GAIN,
-        "rates": "rate, low, high (95 % Clopper-Pearson)",
-        "coverage": {},
-        "false_positives": {},
-    }
-
-    def record(kind: str, name: str, result: dict[str, Any]) -> None:
-        results[kind][name] = result
-        print(kind, name, json.dumps(result), flush=True)
-
-    groups = f"{sum(MTOP_INTENTS)} topics in {len(MTOP_INTENTS)} groups, correlation {GROUP_CORRELATION}"
-    for num_seeds in (3, 5):
-        for seed_sd in SEED_SDS:
-            name = f"{num_seeds} seeds, seed sd {seed_sd}"
-            record("coverage", name, coverage(planted(num_seeds, seed_sd, GAIN), options.studies))
-        for seed_sd in (0.0, 0.01):
-            name = f"{num_seeds} seeds, seed sd {seed_sd}"
-            record("false_positives", name, false_positives(planted(num_seeds, seed_sd, 0.0), options.studies))
-    record("coverage", f"3 seeds, {groups}", coverage(grouped(3, GAIN), options.studies))
-    record("false_positives", f"3 seeds, {groups}", false_positives(grouped(3, 0.0), options.studies))
-    results["seconds"] = round(time.perf_counter() - started)
+    results: dict[str, Any] = {"coverage": {}, "false_positives": {}}
+    if options.only and options.json.is_file():
+        results = json.loads(options.json.read_text(encoding="utf-8"))
+    results |= {"topics": NUM_TOPICS, "gain": GAIN, "rates": "rate, low, high (95 % Clopper-Pearson)"}
+    for name, (kind, truth) in settings().items():
+        if options.only not in (None, name):
+            continue
+        started = time.perf_counter()
+        result = {"coverage": coverage, "false_positives": false_positives}[kind](truth, options.studies)
+        result["seconds"] = round(time.perf_counter() - started)
+        results[kind][name.partition(": ")[2]] = result
+        print(name, json.dumps(result), flush=True)
     options.json.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
 
 
