@@ -9,7 +9,7 @@ from math import isinf, isnan
 from optical_ray.languages import language_label
 from optical_ray.report.comparisons import Comparison, Selection, cross_fit
 from optical_ray.report.matrix import Matrix
-from optical_ray.report.study import EVAL, Study
+from optical_ray.report.study import EVAL, Study, plural
 from optical_ray.report.tables import p_equation, p_value, signed
 from optical_ray.statistics.power import can_be_significant
 from optical_ray.statistics.significance import CONDITIONAL
@@ -105,11 +105,11 @@ def _sentence(study: Study, item: Comparison, kind: str, helping: Sequence[Compa
             f"{_set(study, item)}, chosen on eval{left_out}, {effect} {target} ({gain}), but {_set(study, best)} helps "
             f"({signed(best.gain)}{more})"
         )
-    units = study.test(item.target).num_units
-    if not can_be_significant(units, item.num_tests):
+    panel = study.test(item.target)
+    if not can_be_significant(panel.num_units, item.num_tests):
         return (
-            f"{target}: the design cannot show that a set{left_out} helps ({units} independent topics, "
-            f"{item.num_tests} tests); English-only remains the default"
+            f"{target}: the design cannot show that a set{left_out} helps ({panel.units}, "
+            f"{plural(item.num_tests, 'test')}); English-only remains the default"
         )
     harm = f"; {_set(study, item)}, chosen on eval, hurts: {gain}" if item.significant else ""
     return f"{target}: no set{left_out} helps; stay with English-only{harm}"
@@ -132,7 +132,7 @@ def detectable_text(item: Comparison) -> str:
     if isnan(value):
         return "too few topics to estimate a minimum detectable difference"
     if isinf(value):
-        return f"no difference can be significant with so few topics and {item.num_tests} tests"
+        return f"no difference can be significant with so few topics and {plural(item.num_tests, 'test')}"
     return f"minimum detectable difference {value:.3f}"
 
 
@@ -143,7 +143,7 @@ def _evidence(study: Study, item: Comparison) -> list[str]:
     parts = [
         f"{set_label}: {study.measure} {item.mean:.3f}, English-only {item.baseline:.3f}, gain {signed(item.gain)}, "
         f"{interval_text(item)}",
-        f"Holm p over {item.num_tests} tests {p_value(item.p_holm)}",
+        f"Holm p over {plural(item.num_tests, 'test')} {p_value(item.p_holm)}",
     ]
     if interval.across_seeds:
         parts[-1] += f", with seeds {p_value(item.p_seeds_holm)}"
@@ -151,7 +151,7 @@ def _evidence(study: Study, item: Comparison) -> list[str]:
         parts.append(f"not significant, {detectable_text(item)}")
     elif interval.across_seeds and not item.robust:
         parts.append(f"{interval.num_seeds} seeds do not establish it for other seeds, {detectable_text(item)}")
-    seeds = f"{interval.num_seeds} seeds" if interval.across_seeds else "1 seed: no claim across seeds"
+    seeds = f"{interval.num_seeds} seeds" if interval.num_seeds > 1 else "1 seed: no claim across seeds"
     return [*parts, f"{study.test(item.target).size} of the test split, {seeds}"]
 
 

@@ -8,7 +8,7 @@ from optical_ray.languages import is_known_language, language_label, same_langua
 from optical_ray.report.comparisons import Comparison
 from optical_ray.report.load import SOURCES
 from optical_ray.report.page import Section
-from optical_ray.report.study import Study
+from optical_ray.report.study import Study, plural
 from optical_ray.statistics.power import can_be_significant
 from optical_ray.statistics.significance import ALPHA, smallest_p
 from optical_ray.study.records import Ledger
@@ -83,10 +83,9 @@ def _statistics(study: Study, family: Sequence[Comparison]) -> list[str]:
     for target in study.targets:
         panel = study.test(target)
         if family and not can_be_significant(panel.num_units, len(family)):
-            unit = "topics" if panel.groups is None else "groups of topics"
             limits.append(
-                f"{study.target_labels[target]}: no difference can be significant. With {panel.num_units} {unit} the "
-                f"smallest possible p is {smallest_p(panel.num_units):.2g}, {len(family)} tests need "
+                f"{study.target_labels[target]}: no difference can be significant. With {panel.units} the "
+                f"smallest possible p is {smallest_p(panel.num_units):.2g}, {plural(len(family), 'test')} need "
                 f"{ALPHA / len(family):.2g}. Use more topics or compare fewer source sets."
             )
         variance = panel.seed_variance

@@ -58,6 +58,15 @@ class System:
         return f"{name} | {self.variant}" if self.variant else name
 
 
+def plural(count: int, noun: str) -> str:
+    """Return a count with its noun.
+
+    >>> plural(1, "topic"), plural(1236, "topic")
+    ('1 topic', '1,236 topics')
+    """
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
+
+
 @dataclass(frozen=True)
 class Panel:
     """Per-topic scores of one target on one split, on the topics that all systems share.
@@ -107,12 +116,19 @@ class Panel:
         return len(self.topics) if self.groups is None else self.groups.num_groups
 
     @property
+    def units(self) -> str:
+        """``num_units`` with its noun: ``"400 topics"`` or ``"80 groups of topics"``."""
+        if self.groups is None:
+            return plural(len(self.topics), "topic")
+        return f"{plural(self.groups.num_groups, 'group')} of topics"
+
+    @property
     def size(self) -> str:
         """``"400 topics"``, or ``"1,236 topics in 80 groups, 16.6 effective"``."""
-        topics = f"{len(self.topics):,} topic{'s' if len(self.topics) != 1 else ''}"
+        topics = plural(len(self.topics), "topic")
         if self.groups is None:
             return topics
-        return f"{topics} in {self.groups.num_groups:,} groups, {self.groups.effective:.1f} effective"
+        return f"{topics} in {plural(self.groups.num_groups, 'group')}, {self.groups.effective:.1f} effective"
 
 
 @dataclass(frozen=True)

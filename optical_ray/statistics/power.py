@@ -14,7 +14,10 @@ from optical_ray.statistics.intervals import Parts
 from optical_ray.statistics.significance import ALPHA, smallest_p
 
 POWER = 0.8
-NUM_QUANTILES = 200
+MANY_DEGREES = 500
+"""With more degrees of freedom the noncentral t distribution is taken as normal."""
+
+NUM_QUANTILES = 1000
 
 
 @dataclass(frozen=True)
@@ -61,7 +64,7 @@ def detectable(
     """Return the minimum detectable difference of the sign-flip test: ``power`` at level ``alpha / num_tests``.
 
     The standard error is that of the observed differences (by ``groups`` if given). The randomisation test has the
-    power of the t-test, so the difference solves ``P(|t'| > t(1 - alpha / 2m)) = power`` for the noncentral t'.
+    power of the t-test, so the difference solves ``P(t' > t(1 - alpha / 2m)) = power`` for the noncentral t'.
     Infinite if the test cannot reach that level; NaN for a single topic or group.
     """
     num_units = len(differences) if groups is None else groups.num_groups
@@ -81,16 +84,25 @@ def noncentrality(degrees: float, alpha: float, power: float = POWER) -> float:
     2.8
     """
     critical = float(stats.t.isf(alpha / 2, degrees))
-    if degrees > 500:  # the noncentral t is slow and unstable in its far tail, and normal here
+    if degrees > MANY_DEGREES:
         return critical + float(stats.norm.ppf(power))
+    return _solve(critical * np.sqrt(_chi_squared(degrees)), power)
 
-    def lacking(value: float) -> float:
-        return float(stats.nct.sf(critical, degrees, value)) - power
 
-    upper = critical + 1.0
-    while lacking(upper) < 0:
-        upper *= 2
-    return float(optimize.brentq(lacking, 0.0, upper, xtol=1e-6))
+def _chi_squared(degrees: float) -> FloatArray:
+    """Quantiles of a chi-squared variable over its degrees of freedom, at equal probabilities."""
+    return np.asarray(stats.chi2.ppf((np.arange(NUM_QUANTILES) + 0.5) / NUM_QUANTILES, degrees) / degrees)
+
+
+def _solve(critical: FloatArray, power: float) -> float:
+    """The shift of a standard normal variable that exceeds equally probable critical values with ``power``."""
+    if not np.isfinite(critical).all():
+        return float("inf")
+
+    def lacking(shift: float) -> float:
+        return float(stats.norm.sf(critical - shift).mean()) - power
+
+    return float(optimize.brentq(lacking, 0.0, float(critical.max()) + 10.0, xtol=1e-6))
 
 
 def detectable_with_seeds(parts: Parts, *, num_tests: int = 1, alpha: float = ALPHA, power: float = POWER) -> float:
@@ -106,12 +118,7 @@ def detectable_with_seeds(parts: Parts, *, num_tests: int = 1, alpha: float = AL
     error = math.sqrt(parts.variance)
     if parts.pooled or error == 0:
         return error * noncentrality(parts.freedom, level, power) if error else 0.0
-    quantiles = (np.arange(NUM_QUANTILES) + 0.5) / NUM_QUANTILES
-    estimates = parts.seeds_raw * stats.chi2.ppf(quantiles, parts.seed_freedom) / parts.seed_freedom
+    estimates = parts.seeds_raw * _chi_squared(parts.seed_freedom)
     topics = parts.topics_only * stats.t.isf(level / 2, parts.topic_freedom) ** 2
     critical = np.sqrt(topics + estimates * stats.t.isf(level / 2, parts.seed_freedom) ** 2)
-
-    def lacking(difference: float) -> float:
-        return float(stats.norm.sf((critical - difference) / error).mean()) - power
-
-    return float(optimize.brentq(lacking, 0.0, float(critical[-1]) + 5 * error, xtol=1e-9))
+    return error * _solve(critical / error, power)

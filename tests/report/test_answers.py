@@ -158,9 +158,12 @@ def test_unequal_seed_variances_are_reported(tmp_path: Path) -> None:
 # ---- what a design can show
 
 
-@pytest.mark.parametrize("num_topics", [1, 2])
-def test_few_topics_never_print_nan(num_topics: int, tmp_path: Path) -> None:
-    planted = Planted({"de": {"sw": 0.1}, "hi": {"sw": 0.2}}, num_topics=num_topics)
+@pytest.mark.parametrize("sizes", [None, (10,), (9, 1)], ids=["topics", "one group", "two groups"])
+@pytest.mark.parametrize("num_topics", [1, 2, 10])
+def test_few_topics_or_groups_never_print_nan(num_topics: int, sizes: tuple[int, ...] | None, tmp_path: Path) -> None:
+    if (num_topics == 10) != (sizes is not None):
+        pytest.skip("groups have ten topics")
+    planted = Planted({"de": {"sw": 0.1}, "hi": {"sw": 0.2}}, num_topics=num_topics, group_sizes=sizes)
     write_study(tmp_path / "study", planted, controls=True, texts=True)
     result = write_report(tmp_path / "study")
     page = result.page.read_text(encoding="utf-8")
@@ -177,7 +180,7 @@ def test_a_family_beyond_the_tests_resolution_is_reported() -> None:
     assert not any(item.significant for item in family)
     assert all(np.isinf(item.effect.detectable) for item in family)
     [answer] = headlines(study, cells, family)
-    assert "the design cannot show that a set helps (10 independent topics, 63 tests)" in answer.sentence
+    assert "the design cannot show that a set helps (10 topics, 63 tests)" in answer.sentence
 
 
 def test_the_detectable_difference_is_that_of_the_corrected_test() -> None:

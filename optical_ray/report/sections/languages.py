@@ -10,7 +10,7 @@ from optical_ray.languages import language_label
 from optical_ray.report.figures import BLUE, GREY, ORANGE, layout, rounded, vertical
 from optical_ray.report.games import Game, Solution
 from optical_ray.report.page import Figure, Section
-from optical_ray.report.study import Study
+from optical_ray.report.study import Study, plural
 from optical_ray.report.tables import Column, Table, Value
 from optical_ray.statistics.shapley import ADDITIVE, EXACT, Share
 from optical_ray.statistics.significance import CONDITIONAL
@@ -108,7 +108,7 @@ def _figure(study: Study, target: str, solutions: Sequence[Solution]) -> Figure:
             showlegend=len(data) > 1, yaxis={"type": "category", "categoryorder": "array", "categoryarray": labels},
         ),
     }  # fmt: skip
-    seeds = f"{interval.num_seeds} seed{'s' if interval.across_seeds else ''}"
+    seeds = plural(interval.num_seeds, "seed")
     caption = f"Test split, {size}, {seeds}; bars: 95 % intervals {interval.scope}. °: the target's own language."
     return Figure(f"shapley-{target}", f"{study.target_labels[target]}: Shapley values", caption, spec)
 

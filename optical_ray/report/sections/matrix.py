@@ -10,7 +10,7 @@ from optical_ray.report.comparisons import Comparison
 from optical_ray.report.headlines import interval_text
 from optical_ray.report.matrix import Matrix
 from optical_ray.report.page import HeatCell, HeatRow, HeatTable, Section
-from optical_ray.report.study import BASELINE_NAMES, TEST, Study, baseline_name
+from optical_ray.report.study import BASELINE_NAMES, TEST, Study, baseline_name, plural
 from optical_ray.report.tables import Column, Table, Value, p_value, signed
 from optical_ray.statistics.arrays import FloatArray, nan_mean
 from optical_ray.statistics.significance import CONDITIONAL
@@ -96,7 +96,7 @@ def _cell(
         return HeatCell("–", None, own=bool(cells.own[row, column]))
     hint = (
         f"{signed(item.gain)} over English-only, {interval_text(item)}; Holm p {p_value(item.p_holm)}; "
-        f"{study.test(item.target).size}, {item.interval.num_seeds} seed{'s' if item.interval.across_seeds else ''}"
+        f"{study.test(item.target).size}, {plural(item.interval.num_seeds, 'seed')}"
     )
     spread = cells.spread[row, column]
     return HeatCell(

@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 from optical_ray.report.comparisons import Comparison
 from optical_ray.report.figures import BLUE, ORANGE, layout, vertical
 from optical_ray.report.page import Figure, Section
-from optical_ray.report.study import TEST, Study
+from optical_ray.report.study import TEST, Study, plural
 from optical_ray.report.tables import Column, Table, Value, signed
 from optical_ray.statistics.arrays import FloatArray
 from optical_ray.study.layout import UNDISTILLED, StudyFolder
@@ -64,8 +64,8 @@ def _histogram(study: Study, item: Comparison) -> Figure:
     ]  # fmt: skip
     unchanged = int((moved == 0).sum())
     caption = (
-        f"Test split, {study.test(item.target).size} ({unchanged} unchanged, not drawn), {item.interval.num_seeds} "
-        f"seed{'s' if item.interval.across_seeds else ''}; mean {signed(item.gain)}, median "
+        f"Test split, {study.test(item.target).size} ({unchanged} unchanged, not drawn), "
+        f"{plural(item.interval.num_seeds, 'seed')}; mean {signed(item.gain)}, median "
         f"{signed(float(np.median(moved)))}."
     )
     title = f"{study.target_labels[item.target]}: {study.set_labels[item.label]}" + (
