@@ -8,12 +8,12 @@ from typing import Any
 
 import pytest
 
-from optical_ray.analysis.data_lines import data_lines
 from optical_ray.config.experiment import Experiment
 from optical_ray.config.trial import TrialConfig
 from optical_ray.prepare.cache import MANIFEST
 from optical_ray.prepare.study import Prepared
 from optical_ray.prepare.text import Text, prepare_text
+from optical_ray.report.data_lines import data_lines
 from optical_ray.study.files import read_json, write_json
 from optical_ray.training.mixing import tables_of
 from optical_ray.types import InputError

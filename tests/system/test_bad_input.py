@@ -239,9 +239,9 @@ def test_what_is_dropped_or_cut_is_counted_and_said(
     verb: Verb, raw: dict[str, Any], data: Path, tmp_path: Path
 ) -> None:
     """A topic with no relevant document, a sentence beyond the limit: no reason to stop."""
-    from optical_ray.analysis.data_lines import data_lines
     from optical_ray.config.load import from_dict
     from optical_ray.prepare.text import prepare_text
+    from optical_ray.report.data_lines import data_lines
 
     line(2, "q1 0 d1 0")(data / "sw" / "qrels.txt")
     line(1, " ".join(["river"] * 40) + "\t" + " ".join(["revir"] * 60))(data / "bitext" / "hi.tsv")
