@@ -1,6 +1,6 @@
-"""What optimal transport makes of one sentence pair: which English tokens the student's tokens are pulled towards.
+"""The transport plan of one sentence pair: which English tokens a student's tokens are aligned with.
 
-Legend: ``M`` the student's tokens, ``N`` the teacher's.
+Legend: ``M`` student tokens, ``N`` teacher tokens.
 """
 
 from __future__ import annotations
@@ -18,24 +18,27 @@ from torch import Tensor
 from optical_ray.config.load import trial_from_dict
 from optical_ray.config.trial import BitextConfig
 from optical_ray.encoders.checkpoint import Checkpoint
+from optical_ray.encoders.checkpoint_files import has_checkpoint
 from optical_ray.losses.interface import Loss
 from optical_ray.losses.optimal_transport import OptimalTransport
 from optical_ray.losses.weighted_sum import WeightedSum
 from optical_ray.ot.cost import cost_matrix
 from optical_ray.retrieval.embeddings import TokenEmbeddings
-from optical_ray.study.files import write_json
+from optical_ray.study.files import replace_file, write_json
+from optical_ray.study.layout import StorageFolder
 from optical_ray.study.records import Ledger, TrialRecord
 from optical_ray.types import InputError
 
 WIDE_FONTS = ("Noto Sans", "FreeSans", "Lohit", "Mukta", "Unifont")
-"""Families with the scripts that matplotlib's own font lacks."""
+"""Font families with scripts that matplotlib's default font lacks."""
 
 
 @dataclass(frozen=True)
 class Alignment:
-    """A transport plan between the tokens of two sentences, and what it costs.
+    """A transport plan between the tokens of two sentences.
 
-    ``plan`` (M, N) sums to one; ``value`` is <P, C>; ``cosine`` the mean cosine of each student token's best match.
+    ``plan`` (M, N) sums to one; ``value`` is its cost <P, C>; ``cosine`` is the mean over student tokens of the cosine
+    with the most similar teacher token. ``stage`` names the student, e.g. ``"before distillation"``.
     """
 
     stage: str
@@ -46,45 +49,50 @@ class Alignment:
     cosine: float
 
     def best(self, row: int) -> tuple[str, float]:
-        """The teacher token that most of a student token's mass goes to, and the share of it."""
+        """The teacher token that gets most of a student token's mass, and its share of that mass."""
         masses = self.plan[row]
-        place = int(masses.argmax())
-        return self.pivot_tokens[place], float(masses[place] / masses.sum().clamp_min(1e-30))
+        column = int(masses.argmax())
+        return self.pivot_tokens[column], float(masses[column] / masses.sum().clamp_min(1e-30))
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """One pair before and after distillation, under the trial's own transport (or its default where it has none)."""
+    """The alignments of one sentence pair before and after distillation.
+
+    ``own_loss`` is the optimal transport in the trial's loss, or ``None`` if it has none. ``loss`` is the one that is
+    shown: ``own_loss`` with uniform marginals if it weighs tokens by their frequency, else the default.
+    """
 
     key: str
     english: str
     foreign: str
     loss: OptimalTransport
     own_loss: OptimalTransport | None
-    """The trial's; ``loss`` differs from it where it asks for what is not known of these sentences."""
     before: Alignment
     after: Alignment
 
 
 def transport_of(loss: Loss) -> OptimalTransport | None:
-    """The optimal transport in ``loss``: itself or a term of its sum; ``None`` where it has none."""
+    """The optimal transport in ``loss``: itself or the first in a weighted sum, or ``None``."""
     if isinstance(loss, WeightedSum):
-        return next((found for term in loss.terms if (found := transport_of(term.loss)) is not None), None)
+        terms = (transport_of(term.loss) for term in loss.terms)
+        return next((transport for transport in terms if transport is not None), None)
     return loss if isinstance(loss, OptimalTransport) else None
 
 
 def compare(ledger: Ledger, record: TrialRecord, student: Path, english: str, foreign: str) -> Comparison:
-    """Align ``foreign`` (read by the undistilled and by the distilled student) with ``english`` (by the teacher).
+    """Align ``foreign`` (encoded by the undistilled and the distilled student) with ``english`` (by the teacher).
 
-    Raises ``InputError`` for an empty sentence, and where the study's cache is gone.
+    ``student`` is the folder with the trial's weights. Raises ``InputError`` if a sentence is empty, or if the teacher
+    or the undistilled student is no longer in the cache.
     """
     for name, text in (("English", english), ("foreign", foreign)):
         if not text.strip():
-            raise InputError(f"the {name} sentence is empty; give two sentences that mean the same")
+            raise InputError(f"the {name} sentence is empty. Give a sentence and its translation.")
     trial = trial_from_dict(dict(record.config))
     own = transport_of(trial.loss)
     loss = own or OptimalTransport()
-    if loss.marginals == "idf":  # which a sentence from outside of the bitext has not
+    if loss.marginals == "idf":  # document frequencies are known only for the bitext
         loss = replace(loss, marginals="uniform")
     digests = ledger.study["digests"]
     teacher, start = (_cached(ledger.folder, digests[role]) for role in ("teacher", "init"))
@@ -97,24 +105,22 @@ def compare(ledger: Ledger, record: TrialRecord, student: Path, english: str, fo
 
 
 def _cached(study: Path, name: str) -> Path:
-    folder = study.absolute().parent / "cache" / name
-    if not (folder / "encoder.json").is_file():
-        raise InputError(
-            f"{folder}: the study's encoder is not there any more; `optical-ray prepare SPEC` makes it again"
-        )
+    folder = StorageFolder(study.absolute().parent).cache / name
+    if not has_checkpoint(folder):
+        raise InputError(f"{folder}: the study's encoder was deleted. `optical-ray prepare SPEC` builds it again.")
     return folder
 
 
 @torch.inference_mode()
 def _read(folder: Path, text: str, data: BitextConfig) -> tuple[TokenEmbeddings, tuple[str, ...]]:
-    """The vectors of a sentence as training reads it, and their pieces."""
+    """The token embeddings of a sentence as in training, without padding, and their pieces."""
     checkpoint = Checkpoint.open(folder)
     tokenizer = checkpoint.tokenizer()
     [ids] = tokenizer.encode([text], data.read_as, data.max_length).ids
-    cloud = checkpoint.load()(torch.tensor([ids]))
-    real = cloud.mask[0]
+    embeddings = checkpoint.load()(torch.tensor([ids]))
+    real = embeddings.mask[0]
     pieces = [str(tokenizer.backend.id_to_token(index)) for index, kept in zip(ids, real.tolist(), strict=True) if kept]
-    return cloud.each(lambda array: array[:, real]), tuple(pieces)
+    return embeddings.each(lambda array: array[:, real]), tuple(pieces)
 
 
 def _align(
@@ -129,20 +135,27 @@ def _align(
     return Alignment(stage, tokens, pivot, loss.plan(x, y)[0], float(output.loss), float(cosine))
 
 
-def save_comparison(found: Comparison, folder: Path, name: str) -> tuple[list[Path], bool]:
-    """Write ``<name>-1-before.json``, ``<name>-2-after.json`` (the report shows them) and ``<name>.png``.
+@dataclass(frozen=True)
+class SavedComparison:
+    """The files of a comparison; ``has_all_glyphs``: whether the installed fonts have every character in the PNG."""
 
-    The second value: whether installed fonts have every character. Where they do not, the PNG has boxes in their place.
-    """
+    paths: tuple[Path, ...]
+    has_all_glyphs: bool
+
+
+def save_comparison(comparison: Comparison, folder: Path, name: str) -> SavedComparison:
+    """Write ``<name>-1-before.json``, ``<name>-2-after.json`` (which the report shows) and ``<name>.png``."""
     folder.mkdir(parents=True, exist_ok=True)
+    solver = comparison.loss.solver
     paths = []
-    for suffix, alignment in (("1-before", found.before), ("2-after", found.after)):
+    for suffix, alignment in (("1-before", comparison.before), ("2-after", comparison.after)):
         content = {
-            "trial": found.key,
+            "trial": comparison.key,
             "stage": alignment.stage,
-            "language": f"{found.foreign} ({alignment.stage})",
-            "english": found.english,
-            "epsilon": found.loss.sinkhorn.epsilon,
+            "language": f"{comparison.foreign} ({alignment.stage})",
+            "english": comparison.english,
+            "solver": solver.kind,
+            **{name: getattr(solver, name) for name in solver.cost_fields},
             "value": alignment.value,
             "pivot_tokens": list(alignment.pivot_tokens),
             "tokens": list(alignment.tokens),
@@ -151,22 +164,25 @@ def save_comparison(found: Comparison, folder: Path, name: str) -> tuple[list[Pa
         path = folder / f"{name}-{suffix}.json"
         write_json(path, content)
         paths.append(path)
-    paths.append(folder / f"{name}.png")
-    return paths, _draw((found.before, found.after), paths[-1])
+    picture = folder / f"{name}.png"
+    has_all_glyphs = _draw((comparison.before, comparison.after), picture)
+    return SavedComparison((*paths, picture), has_all_glyphs)
 
 
 def _draw(alignments: Sequence[Alignment], path: Path) -> bool:
-    """Two heat maps side by side; whether no character was missing from the installed fonts."""
-    from matplotlib import font_manager, rc_context  # seconds to import
+    """Draw two heat maps side by side; returns whether the installed fonts have every character."""
+    from matplotlib import font_manager, rc_context  # takes seconds to import
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
     installed = {font.name for font in font_manager.fontManager.ttflist}
     fonts = ["DejaVu Sans", *sorted(name for name in installed if name.startswith(WIDE_FONTS))]
-    with rc_context({"font.family": fonts}), warnings.catch_warnings(record=True) as said:
+    with rc_context({"font.family": fonts}), warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        _heat_maps(alignments, Figure, FigureCanvasAgg).savefig(path, dpi=150)
-    return not any("missing from font" in str(warning.message) for warning in said)
+        figure = _heat_maps(alignments, Figure, FigureCanvasAgg)
+        with replace_file(path) as temporary:
+            figure.savefig(temporary, dpi=150, format="png")
+    return not any("missing from font" in str(warning.message) for warning in caught)
 
 
 def _heat_maps(alignments: Sequence[Alignment], figure_type: Any, canvas_type: Any) -> Any:

@@ -1,4 +1,4 @@
-"""An encoder ranks a collection by exact MaxSim: all documents in bounded memory, or a first stage's candidates.
+"""Ranks a collection by exact MaxSim: all documents in bounded memory, or the candidates of a first stage.
 
 Legend: ``Q`` topics, ``K`` documents, ``L`` tokens, ``D`` embedding dim.
 """
@@ -21,32 +21,32 @@ from optical_ray.study.files import read_json
 from optical_ray.types import Qrels, Run
 
 RUN_DEPTH = 1000
-"""Documents kept per topic, as TREC runs do."""
+"""Number of documents kept per topic, as in TREC runs."""
 
 SCORE_STEPS = 1_000_000
-"""Scores are kept to six decimals, so that the run file says exactly what was scored."""
+"""Scores are rounded to six decimals, so that a run file holds exactly the scores that were evaluated."""
 
 TOKENS_PER_BATCH = 16_384
-"""Padded positions that the encoder reads at once."""
+"""Number of padded positions in a batch of the encoder."""
 
 IN_MEMORY = 2**30
-"""Bytes of padded float32 vectors that a collection's documents may take; larger ones go to disk as float16."""
+"""Largest size in bytes of a collection's padded float32 vectors in memory; larger ones are stored as float16."""
 
 PART = 2**27
-"""Bytes of padded float32 vectors of a part of a collection that lies on disk."""
+"""Size in bytes of the padded float32 vectors that are read from disk at a time."""
 
 GPU_CELLS_PER_BLOCK = 2**28
-"""Token-by-token similarities held at a time on a GPU: 1 GB of float32."""
+"""Number of token similarities computed at a time on a GPU: 1 GB in float32."""
 
 
 @dataclass(frozen=True)
 class EncodedCollection:
-    """One split of a target's collection in pieces.
+    """One split of a target's collection as piece ids.
 
-    ``documents_digest`` is equal where documents are equal (they are then encoded once); ``teacher_documents`` are the
-    documents in the teacher's pieces. ``languages`` are those of the documents, one word where all are alike;
-    ``groups`` gives topics a class. ``candidates`` are positions of documents, a row for each topic, where a first
-    stage chose what is ranked.
+    Collections with equal ``documents_digest`` have equal documents, which are encoded once. ``teacher_documents`` are
+    the documents in the teacher's pieces. ``languages`` has the language of every document, or a single entry if all
+    are equal; ``groups`` maps topics to a class. ``candidates`` holds for every topic the positions of the documents to
+    rank, or is ``None`` without a first stage.
     """
 
     target: str
@@ -64,7 +64,7 @@ class EncodedCollection:
 
     @classmethod
     def open(cls, folder: Path) -> EncodedCollection:
-        """Map an encoded collection from the cache."""
+        """Open an encoded collection in the cache; its tables are memory-mapped."""
         meta = read_json(folder / "collection.json")
         return cls(
             target=meta["target"],
@@ -84,7 +84,7 @@ class EncodedCollection:
 
 @torch.inference_mode()
 def encode(encoder: TokenEncoder, rows: Ragged) -> TokenEmbeddings:
-    """Encode every row, long ones together; the result is in the order of the rows and lies on the CPU.
+    """Encode every row, in batches of similar length; the result is on the CPU, in the order of the rows.
 
     Shapes: ``vectors`` (len(rows), longest, D), ``mask`` and ``norms`` (len(rows), longest).
     """
@@ -97,49 +97,59 @@ def encode(encoder: TokenEncoder, rows: Ragged) -> TokenEmbeddings:
     start = 0
     while start < len(order):
         width = int(rows.lengths[order[start]])
-        some = order[start : start + max(1, TOKENS_PER_BATCH // width)]
-        ids = torch.full((len(some), width), encoder.pad)
-        for index, row in enumerate(some):
+        batch = order[start : start + max(1, TOKENS_PER_BATCH // width)]
+        ids = torch.full((len(batch), width), encoder.pad)
+        for index, row in enumerate(batch):
             ids[index, : rows.lengths[row]] = torch.from_numpy(rows[int(row)].astype(np.int64))
-        cloud = encoder(ids.to(device))
-        places = torch.from_numpy(some)
-        vectors[places, :width] = cloud.vectors.cpu()
-        mask[places, :width] = cloud.mask.cpu()
-        if cloud.norms is not None:
-            norms[places, :width] = cloud.norms.cpu()
-        start += len(some)
+        embeddings = encoder(ids.to(device))
+        positions = torch.from_numpy(batch)
+        vectors[positions, :width] = embeddings.vectors.cpu()
+        mask[positions, :width] = embeddings.mask.cpu()
+        if embeddings.norms is not None:
+            norms[positions, :width] = embeddings.norms.cpu()
+        start += len(batch)
     return TokenEmbeddings(vectors, mask, norms)
 
 
 @dataclass(frozen=True)
 class DocumentVectors:
-    """The vectors of some documents: a cloud in memory, or a memory-mapped float16 table of their real tokens."""
+    """Token embeddings of documents: in memory, or as a memory-mapped float16 table without padding.
+
+    ``are_finite``: whether every vector is free of NaN and infinity.
+    """
 
     store: TokenEmbeddings | Ragged
+    are_finite: bool = True
 
     @classmethod
-    def of(cls, encoder: TokenEncoder, rows: Ragged, scratch: Path, *, in_memory: int = IN_MEMORY) -> DocumentVectors:
-        """Encode ``rows``; beyond ``in_memory`` bytes part by part into ``scratch`` (an empty folder of its own)."""
+    def encode(
+        cls, encoder: TokenEncoder, rows: Ragged, scratch: Path, *, in_memory: int = IN_MEMORY
+    ) -> DocumentVectors:
+        """Encode ``rows``; if they take more than ``in_memory`` bytes, they are written to the empty ``scratch``."""
         if len(rows) * int(rows.lengths.max(initial=1)) * encoder.dim * 4 <= in_memory:
-            return cls(encode(encoder, rows))
+            embeddings = encode(encoder, rows)
+            return cls(embeddings, bool(embeddings.vectors.isfinite().all()))
+        are_finite = True
         with RaggedWriter(scratch, "documents", np.float16, (encoder.dim,)) as writer:
             for start, end in _parts(rows.lengths, encoder.dim):
-                cloud = encode(encoder, rows.between(start, end))
-                writer.append_flat(cloud.vectors[cloud.mask].half().numpy(), cloud.mask.sum(dim=1).numpy())
-        return cls(Ragged.open(scratch, "documents"))
+                embeddings = encode(encoder, rows.slice(start, end))
+                are_finite = are_finite and bool(embeddings.vectors.isfinite().all())
+                vectors = embeddings.vectors[embeddings.mask].half().numpy()
+                writer.append_flat(vectors, embeddings.mask.sum(dim=1).numpy())
+        return cls(Ragged.open(scratch, "documents"), are_finite)
 
     def parts(self) -> TokenEmbeddings | Iterator[TokenEmbeddings]:
-        """All documents in their order, in one cloud or several."""
+        """All documents in order, padded together or in several parts."""
         if isinstance(self.store, TokenEmbeddings):
             return self.store
         return self._mapped(self.store)
 
-    def some(self, places: NDArray[np.int64]) -> TokenEmbeddings:
-        """The clouds of a few documents."""
+    def at(self, positions: NDArray[np.int64]) -> TokenEmbeddings:
+        """The documents at ``positions``."""
         if isinstance(self.store, TokenEmbeddings):
-            chosen = torch.from_numpy(places)
-            return self.store.each(lambda array: array[chosen])
-        return padded([self.store[int(place)] for place in places])
+            indices = torch.from_numpy(positions)
+            return self.store.each(lambda array: array[indices])
+        return padded([self.store[int(position)] for position in positions])
 
     @staticmethod
     def _mapped(table: Ragged) -> Iterator[TokenEmbeddings]:
@@ -149,7 +159,7 @@ class DocumentVectors:
 
 
 def _parts(lengths: NDArray[np.int64], dim: int) -> Iterator[tuple[int, int]]:
-    """Spans of rows whose padded vectors take ``PART`` bytes at most (or are a single row)."""
+    """Spans of rows whose padded vectors take at most ``PART`` bytes; a larger row is a span of its own."""
     start = 0
     while start < len(lengths):
         longest = np.maximum.accumulate(lengths[start : start + PART // (4 * dim)])
@@ -159,12 +169,8 @@ def _parts(lengths: NDArray[np.int64], dim: int) -> Iterator[tuple[int, int]]:
         start = end
 
 
-def _row(cloud: TokenEmbeddings, row: int) -> TokenEmbeddings:
-    return cloud.each(lambda array: array[row : row + 1])
-
-
 def padded(rows: Sequence[NDArray[np.generic]]) -> TokenEmbeddings:
-    """Vectors (n_i, D) of some texts as one padded cloud, in float32."""
+    """Pad the token vectors (n_i, D) of several texts to one length, in float32."""
     lengths = torch.tensor([len(row) for row in rows])
     mask = torch.arange(int(lengths.max())) < lengths[:, None]
     vectors = torch.zeros(*mask.shape, rows[0].shape[1])
@@ -174,9 +180,9 @@ def padded(rows: Sequence[NDArray[np.generic]]) -> TokenEmbeddings:
 
 @torch.inference_mode()
 def rank_collection(collection: EncodedCollection, topics: TokenEmbeddings, documents: DocumentVectors) -> Run:
-    """The best ``RUN_DEPTH`` documents of every topic; of a first stage's candidates where there are some.
+    """Rank the documents of every topic, or only its candidates, and keep the best ``RUN_DEPTH``.
 
-    ``documents`` are then the vectors of ``chosen_documents(collection)`` alone.
+    ``documents`` has the vectors of ``documents_to_encode(collection)``.
     """
     if collection.candidates is not None:
         return _rerank(collection, collection.candidates, topics, documents)
@@ -198,8 +204,8 @@ def rank_collection(collection: EncodedCollection, topics: TokenEmbeddings, docu
     }
 
 
-def chosen_documents(collection: EncodedCollection) -> NDArray[np.int64]:
-    """Positions of the documents that some topic's first stage chose, sorted; of all where there is no first stage."""
+def documents_to_encode(collection: EncodedCollection) -> NDArray[np.int64]:
+    """Positions of the documents that are a candidate of any topic, sorted; all documents without a first stage."""
     if collection.candidates is None:
         return np.arange(len(collection.doc_ids), dtype=np.int64)
     return np.unique(np.asarray(collection.candidates.values, dtype=np.int64))
@@ -208,19 +214,19 @@ def chosen_documents(collection: EncodedCollection) -> NDArray[np.int64]:
 def _rerank(
     collection: EncodedCollection, candidates: Ragged, topics: TokenEmbeddings, documents: DocumentVectors
 ) -> Run:
-    chosen = chosen_documents(collection)
+    encoded = documents_to_encode(collection)
     run: Run = {}
-    for number, topic_id in enumerate(collection.topic_ids):
-        mine = np.asarray(candidates[number], dtype=np.int64)
-        if not len(mine):
+    for row, topic_id in enumerate(collection.topic_ids):
+        positions = np.asarray(candidates[row], dtype=np.int64)
+        if not len(positions):
             continue
-        query = _row(topics, number)
-        found = maxsim(query, documents.some(np.searchsorted(chosen, mine)))[0].double()
-        scores = ((found * SCORE_STEPS).round() / SCORE_STEPS).tolist()
-        ordered = sorted(zip(mine.tolist(), scores, strict=True), key=lambda pair: (-pair[1], pair[0]))[:RUN_DEPTH]
-        run[topic_id] = {collection.doc_ids[place]: score for place, score in ordered}
+        query = TokenEmbeddings(topics.vectors[row : row + 1], topics.mask[row : row + 1])
+        exact = maxsim(query, documents.at(np.searchsorted(encoded, positions)))[0].double()
+        scores = ((exact * SCORE_STEPS).round() / SCORE_STEPS).tolist()
+        pairs = sorted(zip(positions.tolist(), scores, strict=True), key=lambda pair: (-pair[1], pair[0]))
+        run[topic_id] = {collection.doc_ids[position]: score for position, score in pairs[:RUN_DEPTH]}
     return run
 
 
-def _to(cloud: TokenEmbeddings, device: str) -> TokenEmbeddings:
-    return cloud.each(lambda array: array.to(device))
+def _to(embeddings: TokenEmbeddings, device: str) -> TokenEmbeddings:
+    return embeddings.each(lambda array: array.to(device))

@@ -1,27 +1,27 @@
-"""What a spec can choose from: one class per file, found by walking the package that holds it."""
+"""The kinds that a spec can choose from: one class per file, found by walking a package."""
 
 from __future__ import annotations
 
 import importlib
 import pkgutil
-from dataclasses import fields, is_dataclass
+from dataclasses import dataclass, fields, is_dataclass
 from typing import Any, ClassVar, TypeVar, cast
 
 T = TypeVar("T")
 
 
 class Configurable:
-    """Base of every dataclass that a spec can hold; pydantic refuses keys that are not its fields."""
+    """Base of every dataclass in a spec; pydantic refuses keys that are not fields."""
 
     __pydantic_config__: ClassVar[dict[str, Any]] = {"extra": "forbid"}
 
 
 def members(package: str, base: type[T]) -> dict[str, type[T]]:
-    """Every dataclass of ``package`` that derives from ``base`` and carries a ``kind``, by its kind, sorted.
+    """Find every dataclass of ``package`` that derives from ``base`` and has a ``kind``; sorted by kind.
 
-    Raises ``RuntimeError`` where two members claim one kind.
+    Raises ``RuntimeError`` if two classes have the same kind.
     """
-    found: dict[str, type[T]] = {}
+    classes: dict[str, type[T]] = {}
     for info in pkgutil.walk_packages(importlib.import_module(package).__path__, package + "."):
         module = importlib.import_module(info.name)
         for member in vars(module).values():
@@ -32,7 +32,25 @@ def members(package: str, base: type[T]) -> dict[str, type[T]]:
             kind = next((f.default for f in fields(member) if f.name == "kind"), None)
             if not isinstance(kind, str):
                 continue
-            if kind in found:
-                raise RuntimeError(f"{package}: kind {kind!r} is claimed by {found[kind]} and {member}")
-            found[kind] = cast(type[T], member)
-    return dict(sorted(found.items()))
+            if kind in classes:
+                raise RuntimeError(f"{package}: kind {kind!r} is claimed by {classes[kind]} and {member}")
+            classes[kind] = cast(type[T], member)
+    return dict(sorted(classes.items()))
+
+
+@dataclass(frozen=True)
+class AnyOf:
+    """Annotation for a field that holds any member of ``package``: ``Annotated[Base, AnyOf("a.package", Base)]``.
+
+    pydantic tells the members apart by their ``kind``. ``without`` names kinds that the field does not accept.
+    """
+
+    package: str
+    base: type[Any]
+    without: tuple[str, ...] = ()
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: Any) -> dict[str, Any]:
+        """Describe the field to pydantic as a plain dictionary, so that this file does not import it."""
+        kinds = members(self.package, self.base)
+        choices = {kind: handler.generate_schema(kinds[kind]) for kind in kinds if kind not in self.without}
+        return {"type": "tagged-union", "discriminator": "kind", "choices": choices}

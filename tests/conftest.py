@@ -24,7 +24,8 @@ if not torch.cuda.is_available():
     os.environ.setdefault("TRITON_INTERPRET", "1")  # read when the kernel is imported, by whichever test is first
 
 # Triton compiles the source of its programs: those are left as they are
-TRANSPORT = [f"optical_ray.ot.{file.stem}" for file in (Path(__file__).parents[1] / "optical_ray/ot").glob("*.py")]
+OT = Path(__file__).parents[1] / "optical_ray/ot"
+TRANSPORT = [f"optical_ray.ot.{file.stem}" for file in OT.glob("*.py")] + ["optical_ray.ot.solvers"]
 install_import_hook(
     [name for name in TRANSPORT if not name.endswith((".kernel", "__init__"))]
     + ["optical_ray.retrieval", "optical_ray.losses", "optical_ray.encoders"],

@@ -1,4 +1,4 @@
-"""Scores: what a plain MaxSim and ir_measures give, kept where everybody finds them."""
+"""Scores equal those of a plain MaxSim and ir_measures, and are written to a trial's folder."""
 
 from __future__ import annotations
 
@@ -35,29 +35,29 @@ def folders(prepared: Prepared, *targets: str) -> list[Path]:
 
 
 def source(experiment: Experiment, target: str) -> TrecCollection:
-    """The collection as its files say it."""
+    """The collection of ``target``, read from its files."""
     dataset = experiment.data.collections[target]
     assert isinstance(dataset, TrecCollection)
     return dataset
 
 
-def clouds(checkpoint: Checkpoint, encoder: TokenEncoder, texts: list[str], role: Any) -> list[torch.Tensor]:
-    """The vectors of each text, read by itself."""
-    found = []
+def token_vectors(checkpoint: Checkpoint, encoder: TokenEncoder, texts: list[str], role: Any) -> list[torch.Tensor]:
+    """The token vectors of each text, encoded one at a time."""
+    vectors = []
     for ids in checkpoint.tokenizer().encode(texts, role, 32).ids:
         with torch.no_grad():
-            cloud = encoder.eval()(torch.tensor([ids]))
-        found.append(cloud.vectors[0][cloud.mask[0]])
-    return found
+            embeddings = encoder.eval()(torch.tensor([ids]))
+        vectors.append(embeddings.vectors[0][embeddings.mask[0]])
+    return vectors
 
 
 def plain_run(
     prepared: Prepared, encoder: TokenEncoder, reader: TokenEncoder, read: Any
 ) -> dict[str, dict[str, float]]:
-    """MaxSim by its definition, text by text; ``reader`` reads the documents."""
+    """MaxSim by its definition, text by text; ``reader`` encodes the documents."""
     checkpoint = Checkpoint.open(prepared.init)
-    queries = clouds(checkpoint, encoder, [topic.text for topic in read.topics], "query")
-    documents = clouds(checkpoint, reader, [document.text for document in read.documents], "document")
+    queries = token_vectors(checkpoint, encoder, [topic.text for topic in read.topics], "query")
+    documents = token_vectors(checkpoint, reader, [document.text for document in read.documents], "document")
     return {
         topic.topic_id: {
             document.doc_id: (query @ vectors.T).amax(dim=1).sum().item()
@@ -101,7 +101,7 @@ def test_scores_are_those_of_plain_maxsim_and_ir_measures(
         )
 
 
-def test_an_encoder_is_left_in_the_mode_it_was_in(prepared: Prepared, encoder: TokenEncoder) -> None:
+def test_evaluation_keeps_the_mode_of_the_encoder(prepared: Prepared, encoder: TokenEncoder) -> None:
     for training in (True, False):
         encoder.train(training)
         Evaluator(folders(prepared, "sw"), ["AP"]).evaluate(encoder, ("eval",))
@@ -109,7 +109,7 @@ def test_an_encoder_is_left_in_the_mode_it_was_in(prepared: Prepared, encoder: T
 
 
 class Counting(nn.Module):
-    """Counts the texts that a backbone reads."""
+    """Counts the texts that a backbone encodes."""
 
     def __init__(self, backbone: Any):
         super().__init__()
@@ -120,20 +120,20 @@ class Counting(nn.Module):
         return self.backbone(input_ids=input_ids, **others)
 
 
-def test_documents_that_targets_share_are_read_once(prepared: Prepared, encoder: TokenEncoder) -> None:
+def test_documents_that_targets_share_are_encoded_once(prepared: Prepared, encoder: TokenEncoder) -> None:
     expected = Evaluator(prepared.collections, ["AP"]).evaluate(encoder, ("eval", "test"))
     counter = encoder.backbone = Counting(encoder.backbone)
     assert Evaluator(prepared.collections, ["AP"]).evaluate(encoder, ("eval", "test")) == expected
     assert counter.texts == NUM_DOCUMENTS + len(TARGETS) * NUM_TOPICS
 
 
-def test_a_change_of_the_student_is_seen_at_the_next_call(prepared: Prepared, encoder: TokenEncoder) -> None:
+def test_the_next_call_uses_the_changed_weights_of_the_student(prepared: Prepared, encoder: TokenEncoder) -> None:
     evaluator = Evaluator(folders(prepared, "sw"), ["AP"])
     before = evaluator.evaluate(encoder, ("eval",))["eval"]["sw"].run
     assert evaluator.evaluate(changed(encoder), ("eval",))["eval"]["sw"].run != before
 
 
-def test_the_teacher_may_read_the_documents(experiment: Experiment, prepared: Prepared, encoder: TokenEncoder) -> None:
+def test_the_teacher_can_encode_documents(experiment: Experiment, prepared: Prepared, encoder: TokenEncoder) -> None:
     teacher = Checkpoint.open(prepared.teacher).load()
     evaluator = Evaluator(folders(prepared, "sw"), ["AP"], "teacher", prepared.teacher)
     scored = evaluator.evaluate(changed(encoder), ("test",))["test"]["sw"]
@@ -142,22 +142,40 @@ def test_the_teacher_may_read_the_documents(experiment: Experiment, prepared: Pr
         assert scored.run[topic_id] == pytest.approx(documents, abs=5e-6)
 
 
-def test_vectors_that_are_no_numbers_are_refused(prepared: Prepared, encoder: TokenEncoder) -> None:
+def test_topic_vectors_with_nan_are_refused(prepared: Prepared, encoder: TokenEncoder) -> None:
     with torch.no_grad():
         encoder.input_embeddings.weight[:] = float("nan")
     with pytest.raises(FloatingPointError, match=r"so \(eval\), sw \(eval\)"):
         Evaluator(prepared.collections, ["AP"]).evaluate(encoder, ("eval",))
 
 
-def test_what_is_written_is_what_was_scored_and_says_it_exactly(
+def test_document_vectors_with_nan_are_refused(
+    experiment: Experiment, prepared: Prepared, encoder: TokenEncoder
+) -> None:
+    """All workers must learn of it: topics of this target have no piece with a NaN, its documents have one."""
+    tokenizer = Checkpoint.open(prepared.init).tokenizer()
+    collection = source(experiment, "sw").load("eval")
+
+    def pieces(texts: list[str]) -> set[int]:
+        return {index for text in texts for index in tokenizer.backend.encode(text, add_special_tokens=False).ids}
+
+    in_documents = pieces([document.text for document in collection.documents])
+    unknown_to_topics = in_documents - pieces([topic.text for topic in collection.topics])
+    with torch.no_grad():
+        encoder.input_embeddings.weight[sorted(unknown_to_topics)[0]] = float("nan")
+    with pytest.raises(FloatingPointError, match=r"NaN or infinite vectors for sw \(eval\)"):
+        Evaluator(folders(prepared, "sw"), ["AP"]).evaluate(encoder, ("eval",))
+
+
+def test_written_scores_are_exactly_the_evaluated_ones(
     prepared: Prepared, encoder: TokenEncoder, tmp_path: Path
 ) -> None:
     evaluation = Evaluator(prepared.collections, ["AP", "RR"]).evaluate(encoder, ("eval", "test"))
     write_evaluation(tmp_path, evaluation)
     assert read_json(tmp_path / "scores.json") == means(evaluation)
-    found = read_per_query(tmp_path)
-    rows = {(row["split"], row["target"], row["metric"], row["topic_id"]): row["value"] for row in found}
-    assert len(rows) == len(found) == 2 * 2 * NUM_TOPICS
+    table = read_per_query(tmp_path)
+    rows = {(row["split"], row["target"], row["metric"], row["topic_id"]): row["value"] for row in table}
+    assert len(rows) == len(table) == 2 * 2 * NUM_TOPICS
     for (split, target, metric, topic_id), value in rows.items():
         assert evaluation[split][target].per_query[metric][topic_id] == value
     run = evaluation["test"]["sw"].run
@@ -168,7 +186,7 @@ def test_what_is_written_is_what_was_scored_and_says_it_exactly(
         assert float(value) == run[topic_id][doc_id]
 
 
-def test_a_later_target_or_metric_is_put_beside_what_is_there(
+def test_a_later_target_or_metric_keeps_the_earlier_results(
     prepared: Prepared, encoder: TokenEncoder, tmp_path: Path
 ) -> None:
     assert read_per_query(tmp_path) == []
@@ -186,8 +204,8 @@ def test_a_later_target_or_metric_is_put_beside_what_is_there(
     assert names == {"scores.json", "per_query.parquet", "run.sw.trec.gz", "run.so.trec.gz"}
 
 
-def test_a_mean_is_of_what_all_replicates_have(tmp_path: Path) -> None:
-    """An older one may have been scored on more."""
+def test_means_cover_what_all_replicates_have(tmp_path: Path) -> None:
+    """An older replicate may have more metrics."""
     values = {"old": {"AP": [0.2, 0.4], "RR": [1.0, 1.0]}, "new": {"AP": [0.4, 0.8]}}
     for name, metrics in values.items():
         per_query = {metric: dict(zip("ab", of_topics, strict=True)) for metric, of_topics in metrics.items()}

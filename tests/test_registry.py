@@ -5,11 +5,12 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 from textwrap import dedent
-from typing import Any
+from typing import Annotated, Any
 
 import pytest
+from pydantic import TypeAdapter, ValidationError
 
-from optical_ray.registry import members
+from optical_ray.registry import AnyOf, members
 
 BASE = """
     from abc import ABC
@@ -76,3 +77,14 @@ def test_one_kind_has_one_member(room: Room) -> None:
     room.add("other", "Other", "square")
     with pytest.raises(RuntimeError, match=r"'square' is claimed by .*(Square|Other).*(Square|Other)"):
         room.members()
+
+
+def test_a_field_can_hold_any_member(room: Room) -> None:
+    room.add("square", "Square", "square")
+    room.add("circle", "Circle", "circle")
+    found = room.members()
+    base = sys.modules[f"{room.name}.interface"].Shape
+    adapter = TypeAdapter(Annotated[base, AnyOf(room.name, base, without=("circle",))])
+    assert adapter.validate_python({"kind": "square"}) == found["square"]()
+    with pytest.raises(ValidationError, match=r"'circle' found using 'kind' does not match .* 'square'"):
+        adapter.validate_python({"kind": "circle"})

@@ -90,7 +90,7 @@ def spec(data: Path, **changes: Any) -> dict[str, Any]:
         "evaluation": {"metrics": ["AP", "nDCG@20"], "every": 4},
         "space": {
             "data.source_languages": {"kind": "subset", "of": list(SOURCES), "max_size": 2},
-            "loss.sinkhorn.epsilon": {"kind": "float", "low": 0.05, "high": 0.5, "log": True},
+            "loss.solver.epsilon": {"kind": "float", "low": 0.05, "high": 0.5, "log": True},
         },
         "search": {
             "num_trials": 2,

@@ -1,10 +1,10 @@
-"""Exhaustive MaxSim over a collection that lies on disk: passages per second, memory, and the same as in memory.
+"""Measure exhaustive MaxSim over a collection on disk: passages per second, memory, equality with ranking in memory.
 
     python experiments/benchmarks/maxsim.py [--queries 1000] [--passages 100000] [--threads N] [--json FILE]
 
-Queries of 32 tokens, passages of up to 64 (uniform between a quarter and all), 128 dimensions, random unit vectors in
-float16 on disk. Every passage is scored for every query, the best 1,000 kept. A part of the passages is scored a second
-time from memory in one piece: indices and scores must be the same.
+Queries have 32 tokens, passages 16 to 64 (uniform); vectors are random unit vectors of 128 dimensions, stored in
+float16. Every passage is scored for every query and the best 1,000 are kept. The first passages are scored again from
+memory in one piece: indices and scores must be the same.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ COMPARED = 2000
 
 
 def write_passages(count: int, folder: Path) -> None:
-    """Random passages as the evaluation writes a large collection."""
+    """Write random passages in the format of a large collection's document vectors."""
     generator = torch.Generator().manual_seed(0)
     with RaggedWriter(folder, "documents", np.float16, (DIM,)) as writer:
         for start in range(0, count, AT_ONCE):
@@ -45,7 +45,7 @@ def write_passages(count: int, folder: Path) -> None:
 
 
 def ranked(queries: TokenEmbeddings, table: Ragged, device: str) -> Ranking:
-    """The best passages of all queries, part by part."""
+    """Rank the passages part by part."""
     parts = DocumentVectors(table).parts()
     moved = (TokenEmbeddings(part.vectors.to(device), part.mask.to(device)) for part in parts)  # type: ignore[union-attr]
     cells = CELLS_PER_BLOCK if device == "cpu" else GPU_CELLS_PER_BLOCK
@@ -74,7 +74,7 @@ def main() -> None:
 
 
 def measure(num_queries: int, num_passages: int, folder: Path) -> dict[str, Any]:
-    """All figures."""
+    """Run the benchmark; returns its results by name."""
     device = "cuda" if torch.cuda.is_available() else "cpu"
     write_passages(num_passages, folder)
     table = Ragged.open(folder, "documents")
@@ -84,7 +84,7 @@ def measure(num_queries: int, num_passages: int, folder: Path) -> dict[str, Any]
         vectors.to(device), torch.ones(num_queries, QUERY_TOKENS, dtype=torch.bool, device=device)
     )
     start = time.perf_counter()
-    found = ranked(queries, table, device)
+    ranking = ranked(queries, table, device)
     seconds = time.perf_counter() - start
     operations = 2 * num_queries * QUERY_TOKENS * DIM * len(table.values)
     memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
@@ -100,16 +100,16 @@ def measure(num_queries: int, num_passages: int, folder: Path) -> dict[str, Any]
         "GFLOP/s": operations / seconds / 1e9,
         "peak memory, GB": memory,
         "equal to in memory": equals_memory(queries, table, device),
-        "best passage of query 0": int(found.indices[0, 0]),
+        "best passage of query 0": int(ranking.indices[0, 0]),
     }
 
 
 def equals_memory(queries: TokenEmbeddings, table: Ragged, device: str) -> bool:
-    """Whether the first passages rank the same from one piece in memory."""
-    some = table.between(0, min(COMPARED, len(table)))
-    whole = padded([some[row] for row in range(len(some))])
+    """Whether the first passages have the same ranking if they are one piece in memory."""
+    first = table.slice(0, min(COMPARED, len(table)))
+    whole = padded([first[row] for row in range(len(first))])
     whole = TokenEmbeddings(whole.vectors.to(device), whole.mask.to(device))
-    once, parted = rank(queries, whole, top_k=DEPTH), ranked(queries, some, device)
+    once, parted = rank(queries, whole, top_k=DEPTH), ranked(queries, first, device)
     same = (once.indices == parted.indices).float().mean()
     return bool(torch.allclose(once.scores, parted.scores, atol=1e-4) and same > 0.999)
 

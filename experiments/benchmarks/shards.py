@@ -1,13 +1,12 @@
-"""Ten million sentence pairs on disk: how fast they are written, how much memory reading takes, how far a seek is.
+"""Ten million sentence pairs on disk: the speed of writing, the memory of reading and the time of a seek.
 
     python experiments/benchmarks/shards.py [--pairs 10000000] [--languages sw,so] [--folder DIR] [--json FILE]
 
-The pairs are made from the bundled CLDR sentences by repetition, each made different by a number at its end, so that
-their lengths are those of real text. Measured: pairs per second from text to shard (filter, Arrow file, manifest with
-its digest; no tokenisation), leaks looked for, pieces written (digests of the sentences and counts of the pieces, too;
-the tokeniser's own time is not in it: its rows are ready), sentences found that languages share, growth of a process's
-resident memory while it streams batches of 64 from the mixture in random order, and the time from nothing to the batch
-of step 50,000.
+The pairs repeat the bundled CLDR sentences, each with a number at its end, so that their lengths are realistic.
+Measured: pairs per second from text to shard (filter, Arrow file, manifest with its digest; no tokenisation), search
+for leaks, token tables (with digests of the sentences and counts of the tokens, but without the tokenizer's own time),
+search for sentences that languages share, growth of a process's resident memory while it streams batches of 64 from the
+mixture in random order, and the time from start to the batch of step 50,000.
 """
 
 from __future__ import annotations
@@ -31,10 +30,9 @@ import tokenizers
 from tokenizers.models import Unigram
 
 from optical_ray.data.datasets.cldr_annotations import CldrBitext, CldrCollection
-from optical_ray.data.interface import BITEXT_SCHEMA, Counts
+from optical_ray.data.interface import BITEXT_SCHEMA, Counts, pair_batches
 from optical_ray.data.leaks import EvaluationTexts, find_leaks
 from optical_ray.data.mixture import Mixture, MixtureConfig
-from optical_ray.data.pair_batches import pair_batches
 from optical_ray.data.pair_filter import Pair, PairFilter
 from optical_ray.data.shards import ShardReader, write_shard
 from optical_ray.encoders.tokenizer import Encoded, PieceTokenizer, Role
@@ -50,7 +48,7 @@ VOCABULARY = 8000
 
 
 def pairs(language: str, count: int) -> Iterator[Pair]:
-    """``count`` pairs: the bundled ones over and over, each with a number of its own."""
+    """Yield ``count`` pairs: the bundled ones repeated, each with its number."""
     texts = [
         (pivot, foreign)
         for batch in CldrBitext().batches(language, Counts())
@@ -62,7 +60,7 @@ def pairs(language: str, count: int) -> Iterator[Pair]:
 
 
 def write(language: str, count: int, folder: Path) -> tuple[int, dict[str, Clock]]:
-    """Text to shard, leaks, and a table of pieces in the layout that training reads: rows, and the time of each."""
+    """Write a shard, find its leaks and write its token table; return the number of rows and the time of each."""
     counts = Counts()
     kept = PairFilter(min_length=1, max_ratio=100.0, duplicates="pair").apply(pairs(language, count), counts)
     numbered = ((str(number), pair.pivot, pair.foreign) for number, pair in enumerate(kept))
@@ -72,7 +70,7 @@ def write(language: str, count: int, folder: Path) -> tuple[int, dict[str, Clock
     with Clock() as leaks:
         find_leaks(ShardReader(folder / "shard").batches(), texts)
     with Clock() as pieces:
-        ready = Pieces.of_one(ReadyTokenizer.new(), 32, 32)
+        ready = Pieces.from_tokenizer(ReadyTokenizer.new(), 32, 32)
         bitext_tokens(folder / "shard", ready, Cache(folder), role="query", max_length=32).rename(folder / "tokens")
     return manifest.rows, {"shard": shard, "leaks": leaks, "pieces": pieces}
 
@@ -115,7 +113,7 @@ class ReadyTokenizer(PieceTokenizer):
 
 
 def stream(languages: list[str], folder: Path, steps: int) -> dict[str, float]:
-    """In a process of its own: time to the batch of ``SEEK_TO``, then memory while batches are read."""
+    """Measure the time to the batch of ``SEEK_TO``, then memory while batches are read; runs in a separate process."""
     process = psutil.Process()
     before = process.memory_info().rss
     start = time.perf_counter()
@@ -143,10 +141,10 @@ def stream(languages: list[str], folder: Path, steps: int) -> dict[str, float]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--pairs", type=int, default=10_000_000, help="in all")
+    parser.add_argument("--pairs", type=int, default=10_000_000, help="total number")
     parser.add_argument("--languages", default="sw,so")
     parser.add_argument("--steps", type=int, default=5_000)
-    parser.add_argument("--folder", type=Path, help="where the files go (2 GB for 10 million pairs)")
+    parser.add_argument("--folder", type=Path, help="folder for the files (2 GB for 10 million pairs)")
     parser.add_argument("--json", type=Path)
     parser.add_argument("--stream", type=Path, help=argparse.SUPPRESS)
     options = parser.parse_args()
@@ -168,7 +166,7 @@ def main() -> None:
 
 
 def measure(languages: list[str], num_pairs: int, steps: int, folder: Path) -> dict[str, Any]:
-    """All figures; languages are written one after the other, on one core."""
+    """Return all figures; the languages are written in sequence, on one core."""
     written = [write(language, num_pairs // len(languages), folder / language) for language in languages]
     with Clock() as once:
         unique_pivots([folder / language / "tokens" for language in languages])

@@ -1,13 +1,13 @@
-"""How fast the Sinkhorn solver is beside POT, GeomLoss and OTT-JAX, and how far the plans are apart.
+"""Compare the speed and the plans of the Sinkhorn solver with those of POT, GeomLoss and OTT-JAX.
 
     python experiments/benchmarks/sinkhorn.py [--repeats 7] [--threads N] [--only NAME] [--json FILE]
 
-Measures the CPU, and the GPU too where there is one. All solvers run 50 iterations on the same ragged problems: cosine
-costs of random unit vectors, lengths uniform between a quarter of the longest and the longest, float32. Solvers take
-turns within each repeat, so that ratios are of one moment; shown are medians with the smallest and largest. GeomLoss
-and OTT-JAX are measured if they are installed. ``difference`` is the largest of |plan - POT's plan in float64 after the
-same 50 iterations|; GeomLoss averages its two half steps and anneals epsilon, so its
-iterates differ until they converge.
+Measures on the CPU and, if there is one, on the GPU. All solvers run 50 iterations on the same ragged problems: cosine
+costs of random unit vectors in float32, with lengths uniform between a quarter of the longest and the longest. Solvers
+take turns within each repeat, so that a ratio compares measurements close in time; the table shows medians, smallest
+and largest. GeomLoss and OTT-JAX are measured if they are installed. ``difference`` is the largest
+|plan - POT's plan in float64 after the same 50 iterations|. GeomLoss averages its two half-iterations and anneals
+epsilon, so its iterates differ until they converge.
 """
 
 from __future__ import annotations
@@ -31,7 +31,8 @@ from ot.batch import solve_batch
 from torch import Tensor
 from torch.nn import functional
 
-from optical_ray.ot.sinkhorn import SinkhornConfig, sinkhorn
+from optical_ray.ot.entropic import solve
+from optical_ray.ot.solvers.sinkhorn import Sinkhorn
 
 ITERATIONS = 50
 
@@ -67,12 +68,12 @@ def draw(pairs: int, length: int, epsilon: float, device: str, dim: int = 128) -
 
 
 def ours(problem: Problem, backend: Literal["auto", "scaling"]) -> Callable[[], Tensor]:
-    config = SinkhornConfig(epsilon=problem.epsilon, max_iterations=ITERATIONS, threshold=0.0)
-    return lambda: sinkhorn(problem.cost, problem.a, problem.b, config, backend=backend).plan
+    solver = Sinkhorn(epsilon=problem.epsilon, max_iterations=ITERATIONS, threshold=0.0)
+    return lambda: solve(problem.cost, problem.a, problem.b, solver, backend=backend).plan
 
 
 def pot_batch(problem: Problem, method: str) -> Callable[[], Tensor]:
-    """POT's batched solver starts with the rows, so it gets the transpose; it has no padding, so weights of 1e-30."""
+    """POT's batched solver starts with the rows, so it gets the transpose; weights of 1e-30 stand for padding."""
     cost = problem.cost.transpose(1, 2).contiguous()
     a, b = problem.a.clamp_min(1e-30), problem.b.clamp_min(1e-30)
     arguments = {"max_iter": ITERATIONS, "tol": 0, "method": method, "grad": "detach"}
@@ -80,7 +81,7 @@ def pot_batch(problem: Problem, method: str) -> Callable[[], Tensor]:
 
 
 def pot_loop(problem: Problem) -> Callable[[], Tensor]:
-    """``ot.sinkhorn`` in NumPy, float64, one pair after another, without padding."""
+    """``ot.sinkhorn`` in NumPy and float64, one pair after another, without padding."""
     pairs = [
         (a[:m].double().numpy(), b[:n].double().numpy(), cost[:m, :n].double().numpy())
         for a, b, cost, m, n in zip(
@@ -111,9 +112,9 @@ def ott(problem: Problem) -> Callable[[], Tensor]:
     import jax
     from ott.geometry.geometry import Geometry
     from ott.problems.linear.linear_problem import LinearProblem
-    from ott.solvers.linear.sinkhorn import Sinkhorn
+    from ott.solvers.linear.sinkhorn import Sinkhorn as OttSinkhorn
 
-    solver = Sinkhorn(
+    solver = OttSinkhorn(
         lse_mode=problem.epsilon < 0.05,  # its scaling mode underflows float32 below that
         threshold=-1.0,
         min_iterations=ITERATIONS,
@@ -130,23 +131,23 @@ def ott(problem: Problem) -> Callable[[], Tensor]:
 
 
 def solvers(problem: Problem) -> dict[str, Callable[[], Tensor]]:
-    """Whoever can solve ``problem`` here; the first is ours."""
-    found = {"optical_ray": ours(problem, "auto")}
+    """The solvers that can solve ``problem`` on this machine; the first is ours."""
+    available = {"optical_ray": ours(problem, "auto")}
     if problem.cost.is_cuda:
-        found["optical_ray (torch)"] = ours(problem, "scaling")
-    found["POT ot.batch"] = pot_batch(problem, "log_sinkhorn")
-    found["POT ot.batch, exp domain"] = pot_batch(problem, "sinkhorn")
+        available["optical_ray (torch)"] = ours(problem, "scaling")
+    available["POT ot.batch"] = pot_batch(problem, "log_sinkhorn")
+    available["POT ot.batch, exp domain"] = pot_batch(problem, "sinkhorn")
     if not problem.cost.is_cuda:
-        found["POT loop"] = pot_loop(problem)
+        available["POT loop"] = pot_loop(problem)
     if importlib.util.find_spec("geomloss"):
-        found["GeomLoss"] = geomloss(problem)
+        available["GeomLoss"] = geomloss(problem)
     if importlib.util.find_spec("ott") and not problem.cost.is_cuda:
-        found["OTT-JAX"] = ott(problem)
-    return found
+        available["OTT-JAX"] = ott(problem)
+    return available
 
 
 def seconds(run: Callable[[], Tensor], problem: Problem) -> float:
-    """Time of one call, over as many as take about 50 ms."""
+    """Time per call, averaged over about 50 ms of calls."""
     calls = 0
     start = time.perf_counter()
     while calls == 0 or (time.perf_counter() - start < 0.05 and calls < 100):
@@ -158,7 +159,7 @@ def seconds(run: Callable[[], Tensor], problem: Problem) -> float:
 
 
 def measure(name: str, problem: Problem, repeats: int) -> list[dict[str, float | str]]:
-    """One table."""
+    """Measure all solvers on one problem and print the table."""
     runs = solvers(problem)
     reference = pot_loop(problem)()
     differences = {solver: float((run().cpu().double() - reference).abs().max()) for solver, run in runs.items()}
@@ -203,13 +204,13 @@ PROBLEMS = {
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--repeats", type=int, default=7)
-    parser.add_argument("--threads", type=int, default=torch.get_num_threads(), help="of torch")
-    parser.add_argument("--only", choices=PROBLEMS, help="one of the problems")
+    parser.add_argument("--threads", type=int, default=torch.get_num_threads(), help="threads of torch")
+    parser.add_argument("--only", choices=PROBLEMS, help="measure only this problem")
     parser.add_argument("--epsilon", type=float, nargs="+", default=[0.1, 0.02])
-    parser.add_argument("--json", type=Path, help="write the table there, too")
+    parser.add_argument("--json", type=Path, help="also write the table to this file")
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
-    gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else "no GPU: its part is left out"
+    gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else "no GPU, skipping the GPU problems"
     print(f"torch {torch.__version__}, POT {ot.__version__}, {platform.machine()}, {os.cpu_count()} CPUs, {gpu}")
     rows = []
     for name, (device, pairs, length) in PROBLEMS.items():

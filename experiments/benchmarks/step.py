@@ -38,7 +38,7 @@ from optical_ray.encoders.pretrained import PretrainedEncoder
 from optical_ray.encoders.scratch import ScratchEncoder
 from optical_ray.encoders.token_encoder import TokenEncoder
 from optical_ray.encoders.tokenizer import PieceTokenizer, from_backend, train_vocabulary
-from optical_ray.encoders.trimming import trimmed
+from optical_ray.encoders.trimming import trim_vocabulary
 from optical_ray.losses.optimal_transport import OptimalTransport
 from optical_ray.retrieval.embeddings import TokenEmbeddings
 from optical_ray.training.batches import PairBatch, pad_ids
@@ -73,7 +73,7 @@ def build(
         assert tokenizer is not None
         if arguments.trim:
             used = {i for e in tokenizer.backend.encode_batch_fast(texts, add_special_tokens=False) for i in e.ids}
-            tokenizer = from_backend(trimmed(tokenizer.backend, used), markers=tokenizer.marker_pieces)
+            tokenizer = from_backend(trim_vocabulary(tokenizer.backend, used), markers=tokenizer.marker_pieces)
         return config.build(tokenizer), tokenizer
     fields: dict[str, Any] = {**shape, "dim": 128, "vocabulary": 4000, "query_length": 160, "document_length": 160}
     config = ScratchEncoder(**fields)

@@ -117,7 +117,7 @@ def evaluate(
     out: Annotated[Path, typer.Option(help="Where runs and per-query scores go.")] = Path("evaluation"),
 ) -> None:
     """Rank a collection with a student: TREC run, metrics, per-query scores."""
-    from optical_ray.cli.scoring import score_checkpoint
+    from optical_ray.cli.evaluate import score_checkpoint
 
     score_checkpoint(checkpoint, collection, split, metrics.split(","), out)
 
@@ -130,7 +130,7 @@ def export(
     layout: Annotated[str, typer.Option("--format", help="pylate, colbert (Stanford, PLAID-X) or hf.")] = "pylate",
 ) -> None:
     """Write a trial's student as a model folder with a card, for PyLate, ColBERT or transformers."""
-    from optical_ray.cli.exporting import export_student
+    from optical_ray.cli.export import export_student
 
     export_student(study_dir, trial_key, dest, layout)
 
@@ -143,7 +143,7 @@ def align(
     foreign: Annotated[str, typer.Argument(metavar="FOREIGN", help="Its translation.", show_default=False)],
 ) -> None:
     """Show which English tokens a trial's student is pulled towards, before and after distillation."""
-    from optical_ray.cli.aligning import show_alignment
+    from optical_ray.cli.align import show_alignment
 
     show_alignment(study_dir, trial_key, english, foreign)
 

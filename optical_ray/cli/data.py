@@ -9,11 +9,11 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from optical_ray.analysis.data_lines import leak_lines
 from optical_ray.cli.terminal import console
 from optical_ray.config.load import load
 from optical_ray.prepare.statistics import BitextCounts, CollectionCounts, PieceCounts, RelevanceCounts, data_counts
 from optical_ray.prepare.text import prepare_text
+from optical_ray.report.data_lines import leak_lines
 from optical_ray.sweep.study import check_storage
 
 

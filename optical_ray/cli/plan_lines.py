@@ -9,8 +9,8 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from optical_ray.cli.twins import twins
 from optical_ray.config.baselines import Control
+from optical_ray.config.duplicate_points import duplicate_points
 from optical_ray.config.experiment import Experiment
 from optical_ray.config.space import Subset
 from optical_ray.study.files import nearest_existing
@@ -37,7 +37,7 @@ def plan_lines(experiment: Experiment, folder: Path, capacity: Capacity) -> list
             for path, dimension in experiment.space.items()
         ),
         *(f"design       {line}" for line in _designs(experiment)),
-        *(f"duplicates   {line}" for line in twins(experiment)),
+        *(f"duplicates   {line}" for line in _duplicates(experiment)),
         f"first        {'; '.join(_params(params) for params in first_ones(experiment)[:8]) or '-'}",
         f"resources    {at_once} trial{'s' * (at_once > 1)} at once, each {compute.num_workers} worker"
         f"{'s' * (compute.num_workers > 1)} x {compute.cpus_per_worker} CPU, {compute.gpus_per_worker:g} GPU "
@@ -55,6 +55,30 @@ def plan_lines(experiment: Experiment, folder: Path, capacity: Capacity) -> list
         "time         " + ("unknown before the first trial" if left is None else f"about {left / 60:.0f} min left")
     )
     return lines
+
+
+MAX_DUPLICATES = 4
+"""Pairs of duplicate points that are printed."""
+
+
+def _duplicates(experiment: Experiment) -> list[str]:
+    """Pairs of settings that train the same student, and how many more there are."""
+    pairs = list(duplicate_points(experiment))
+    lines = []
+    for pair in pairs[:MAX_DUPLICATES]:
+        where = "".join(f", {path} {low:g} to {high:g}" for path, (low, high) in pair.ranges.items())
+        lines.append(
+            f"{{{_values(pair.first)}}} and {{{_values(pair.second)}}} are the same alignment problem{where}. "
+            "Remove one of them."
+        )
+    more = len(pairs) - len(lines)
+    return [*lines, *([f"... and {more} more pairs"] if more else [])]
+
+
+def _values(setting: Mapping[str, object]) -> str:
+    """``loss.cost: cosine, loss.solver.epsilon: 0.02..0.5``."""
+    shown = {path: f"{v[0]:g}..{v[1]:g}" if isinstance(v, tuple) else v for path, v in setting.items()}
+    return ", ".join(f"{path}: {str(value)[:80]}" for path, value in shown.items())
 
 
 def _designs(experiment: Experiment) -> Iterator[str]:

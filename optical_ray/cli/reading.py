@@ -38,7 +38,7 @@ def show_status(study_dir: Path, *, as_json: bool) -> None:
 
 def make_report(study_dir: Path) -> None:
     """Write the report and print its headlines."""
-    from optical_ray.analysis.report import write_report
+    from optical_ray.report.write import write_report
 
     Ledger.open(study_dir)
     result = write_report(study_dir)

@@ -8,14 +8,14 @@ from pathlib import Path
 
 from rich.console import Console
 
-from optical_ray.analysis.data_lines import data_lines
-from optical_ray.analysis.report import write_report
 from optical_ray.cli.plan_lines import plan_lines
 from optical_ray.cli.progress import Watch
 from optical_ray.cli.tables import BEST, SUPERVISED, best_lines, score_table
 from optical_ray.cli.terminal import chatter_to, console
 from optical_ray.config.experiment import Experiment
 from optical_ray.config.load import load
+from optical_ray.report.data_lines import data_lines
+from optical_ray.report.write import write_report
 from optical_ray.study.records import Ledger, TrialState
 from optical_ray.study.summary import unconverged_lines
 from optical_ray.sweep.cluster import cluster

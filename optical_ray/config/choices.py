@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Union
+from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict
 
 from optical_ray.data.interface import BitextDataset, CollectionDataset, RelevanceDataset
 from optical_ray.encoders.interface import EncoderConfig
 from optical_ray.losses.interface import Loss
-from optical_ray.registry import members
+from optical_ray.registry import AnyOf
 from optical_ray.tracking.interface import TrackerConfig
 
 
@@ -21,8 +21,7 @@ class Block(BaseModel):
 
 def union_of(package: str, base: type[Any]) -> Any:
     """The type "one of the kinds in ``package``", told apart by ``kind``."""
-    kinds = tuple(members(package, base).values())
-    return kinds[0] if len(kinds) == 1 else Annotated[Union[kinds], Field(discriminator="kind")]  # noqa: UP007
+    return Annotated[base, AnyOf(package, base)]
 
 
 BitextChoice = union_of("optical_ray.data.datasets", BitextDataset)

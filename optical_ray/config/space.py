@@ -74,7 +74,7 @@ class Choice(Block):
     """One of the values of ``of``: scalars, or whole blocks such as ``{kind: greedy}``.
 
     A block may hold dimensions of its own, which exist only where it is chosen:
-    ``{kind: optimal_transport, sinkhorn: {epsilon: {kind: float, low: 0.01, high: 1.0, log: true}}}``.
+    ``{kind: optimal_transport, solver: {kind: sinkhorn, epsilon: {kind: float, low: 0.01, high: 1.0, log: true}}}``.
     """
 
     kind: Literal["choice"] = "choice"

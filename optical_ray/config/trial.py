@@ -144,13 +144,13 @@ class TrialConfig(Block):
     def _whole(self) -> TrialConfig:
         if not self.teacher.is_trained and self.teacher_training is None:
             raise ValueError(
-                f"teacher_training: a teacher of kind {self.teacher.kind!r} has new weights; "
-                "say what to train it on, e.g. {data: [en], steps: 400}"
+                f"teacher_training: a teacher of kind {self.teacher.kind!r} is randomly initialised. "
+                "Name the data to train it on, e.g. {data: [en], steps: 400}."
             )
         if self.student.init != "teacher" and not self.student.init.is_trained:
             raise ValueError(
-                f"student.init: kind {self.student.init.kind!r} has new weights that nothing trains; "
-                "use 'teacher' or a pretrained encoder"
+                f"student.init: kind {self.student.init.kind!r} is randomly initialised, and nothing "
+                "trains it. Use 'teacher' or a pretrained encoder."
             )
         encoders = [self.teacher] if self.student.init == "teacher" else [self.teacher, self.student.init]
         names = ("teacher", "student.init")
@@ -179,12 +179,13 @@ def reads_idf(trial: TrialConfig) -> bool:
 
 def trims_vocabulary(trial: TrialConfig) -> bool:
     """Whether an encoder of the trial keeps only the pieces of the study's text."""
-    return any(getattr(encoder, "trim_vocabulary", False) for encoder in (trial.teacher, trial.student.init))
+    init = trial.teacher if trial.student.init == "teacher" else trial.student.init
+    return trial.teacher.trim_vocabulary or init.trim_vocabulary
 
 
 def _width(name: str, encoder: EncoderConfig) -> int | None:
     """Width of an encoder's vectors as far as files tell; what is wrong with them is said before anything runs."""
     try:
-        return encoder.width()
+        return encoder.width_before_download()
     except InputError as error:
         raise ValueError(f"{name}.{error}") from error

@@ -1,11 +1,19 @@
-"""What every dataset adapter offers. An adapter is a frozen dataclass with a ``kind``, in a file of its own in
-``data/datasets/``; it may play up to three roles, one class for each: bitext, collection, relevance."""
+"""What every data set offers.
+
+A data set is a frozen dataclass with a ``kind``, in a file of its own in ``data/datasets/``. It plays up to three
+roles, one class for each: bitext, collection, relevance.
+"""
 
 from __future__ import annotations
 
+import hashlib
+import json
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from itertools import islice
+from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 
@@ -13,37 +21,52 @@ from optical_ray.registry import Configurable
 from optical_ray.types import Collection, RelevancePair
 
 BITEXT_SCHEMA = pa.schema([("id", pa.string()), ("pivot", pa.string()), ("foreign", pa.string())])
-"""A sentence pair: an id, shared by all languages where the bitext is multi-parallel, the pivot's text, the other's."""
+"""A sentence pair: an id, which all languages of a multi-parallel bitext share, and the texts of both sides."""
+
+BATCH_ROWS = 8192
 
 
 @dataclass
 class Counts:
-    """What reading met: rows kept, and rows dropped by reason; filled while the iterator runs."""
+    """The number of rows that reading kept, and of those it dropped by reason; filled while the iterator runs."""
 
     kept: int = 0
     dropped: dict[str, int] = field(default_factory=dict)
 
     def drop(self, reason: str) -> None:
-        """Count one row as left out."""
+        """Count one row as dropped."""
         self.dropped[reason] = self.dropped.get(reason, 0) + 1
 
 
-class BitextDataset(Configurable, ABC):
-    """Sentence pairs between the pivot (English) and each of several languages."""
+class Dataset(Configurable, ABC):
+    """What the three roles have in common."""
 
     kind: str
 
+    @classmethod
+    def example(cls, folder: Path) -> dict[str, Any]:
+        """Write a small example of the data set's files to ``folder``; return the options that read it.
+
+        The contract suite reads the example of every data set. This default is for data sets that need no files and
+        no options.
+        """
+        return {}
+
+    @abstractmethod
+    def fingerprint(self) -> str:
+        """Return a digest (sha256, hex) of the content, never of a path: equal data gives equal fingerprints."""
+
+
+class BitextDataset(Dataset):
+    """Sentence pairs between the pivot (English) and each of several languages."""
+
     @abstractmethod
     def languages(self) -> tuple[str, ...]:
-        """The languages that have text, sorted; raises ``InputError`` where the source is missing or malformed."""
+        """Return the languages that have text, sorted; raises ``InputError`` if the source is missing or malformed."""
 
     @abstractmethod
     def batches(self, language: str, counts: Counts) -> Iterator[pa.RecordBatch]:
         """Yield the pairs of ``language`` as batches of ``BITEXT_SCHEMA``, in an order that never changes."""
-
-    @abstractmethod
-    def fingerprint(self) -> str:
-        """A digest of the content (never of a path): equal data, equal fingerprint. Hex."""
 
     @property
     @abstractmethod
@@ -51,52 +74,55 @@ class BitextDataset(Configurable, ABC):
         """Licence and origin, one line."""
 
 
-class CollectionDataset(Configurable, ABC):
-    """A retrieval test collection for one target language, with an ``eval`` and a ``test`` split.
+class CollectionDataset(Dataset):
+    """A retrieval test collection for one target language, with the splits ``eval`` and ``test``.
 
     Choices are made on ``eval`` and reported on ``test``.
     """
-
-    kind: str
 
     @abstractmethod
     def load(self, split: str) -> Collection:
         """Read the split ``eval`` or ``test``; raises ``InputError`` with file and line."""
 
     def topic_texts(self, split: str, language: str) -> Mapping[str, str] | None:
-        """The topics of ``split`` in another ``language`` by topic id, where the data has them; else ``None``.
+        """Return the topics of ``split`` in another ``language`` by topic id, or ``None`` if the data has none.
 
-        What baselines read that search in the documents' own language. More topics than ``load`` gives do no harm.
+        Baselines that search in the documents' own language read them. It may hold more topics than ``load`` returns.
         """
         return None
 
-    @abstractmethod
-    def fingerprint(self) -> str:
-        """A digest of the content (never of a path). Hex."""
-
     @property
     def licence(self) -> str:
-        """Licence and origin, one line; what ``load`` gives says the same."""
+        """Licence and origin, one line; equals the licence of what ``load`` returns."""
         return "not stated"
 
 
-class RelevanceDataset(Configurable, ABC):
+class RelevanceDataset(Dataset):
     """Query-document pairs in the pivot language, for training a teacher."""
-
-    kind: str
 
     @abstractmethod
     def pairs(self, counts: Counts, negatives: int = 0) -> Iterator[RelevancePair]:
-        """Yield the training pairs in an order that never changes; ``counts`` learns what is left out.
+        """Yield the training pairs in an order that never changes, and count dropped ones in ``counts``.
 
-        Each has its first ``negatives`` hard negatives, with their scores, as far as the data has any.
+        Each pair has its first ``negatives`` hard negatives and their scores, as far as the data has them.
         """
-
-    @abstractmethod
-    def fingerprint(self) -> str:
-        """A digest of the content (never of a path). Hex."""
 
     @property
     @abstractmethod
     def licence(self) -> str:
         """Licence and origin, one line."""
+
+
+def pair_batches(pairs: Iterable[tuple[str, str, str]], counts: Counts) -> Iterator[pa.RecordBatch]:
+    """Gather ``(id, pivot, foreign)`` into batches of ``BITEXT_SCHEMA``, and count every pair as kept."""
+    remaining = iter(pairs)
+    while rows := list(islice(remaining, BATCH_ROWS)):
+        counts.kept += len(rows)
+        columns = [pa.array(column, pa.string()) for column in zip(*rows, strict=True)]
+        yield pa.RecordBatch.from_arrays(columns, schema=BITEXT_SCHEMA)
+
+
+def fingerprint(settings: Mapping[str, Any], digests: Iterable[str]) -> str:
+    """Return one sha256 (hex) over the ``settings`` (JSON values, in any order) and the ``digests``, in this order."""
+    canonical = json.dumps([dict(settings), list(digests)], sort_keys=True, ensure_ascii=False, allow_nan=False)
+    return hashlib.sha256(canonical.encode()).hexdigest()

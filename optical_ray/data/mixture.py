@@ -1,8 +1,8 @@
-"""Which sentence pairs a training step sees, as a pure function of seeds and step.
+"""The sentence pairs of each training step, as a pure function of seeds and step.
 
-Nothing is drawn one after another: the pairs of step 50,000 are computed like those of step 0, by any worker, whatever
-the number of workers. Every language has a budget of pairs (the first of a seeded order, so that a smaller budget is
-part of a larger) and is gone through epoch by epoch without replacement, each epoch in a new order.
+Any worker computes the pairs of step 50,000 as directly as those of step 0, whatever the number of workers. Every
+language has a budget of pairs (the first of a seeded order, so that a smaller budget is part of a larger one), which
+is traversed epoch by epoch without replacement, each epoch in a new order.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from optical_ray.data.messages import listed
 from optical_ray.data.permutation import mix_seed, permute
 from optical_ray.registry import Configurable
 from optical_ray.types import InputError
@@ -29,11 +30,12 @@ SUBSAMPLE, EPOCH, SHUFFLE, BATCH_ORDER = range(4)
 class MixtureConfig(Configurable):
     """Budgets and sampling.
 
-    ``pairs`` is the amount of all languages together, in equal shares (``fixed_total``), or of each (``per_language``);
-    ``None`` is all there is. More than a language has is refused unless ``repeat``. ``content: matched`` takes the same
-    rows of every language (they must be multi-parallel: equal row counts), ``independent`` its own of each.
-    A language is drawn in proportion to (its amount)^(1 / ``temperature``). ``window`` batches at a time are sorted by
-    length, cut into batches and put in random order.
+    ``pairs`` is the number for all languages together, in equal shares (``fixed_total``), or for each
+    (``per_language``); ``None`` uses all pairs. More than a language has is refused unless ``repeat``.
+    ``content: matched`` uses the same rows of every language (which must be multi-parallel: equal row counts),
+    ``independent`` draws rows for each language separately. A language is drawn in proportion to
+    (its number of pairs)^(1 / ``temperature``). ``window`` batches at a time are sorted by length, cut into batches and
+    put in random order.
     """
 
     pairs: int | None = None
@@ -58,13 +60,13 @@ class MixtureConfig(Configurable):
 
 
 class MixedBatch(NamedTuple):
-    """One batch: for each of its pairs the index of the language and the row among that language's pairs."""
+    """One batch: for each of its pairs, the index of the language and the row among that language's pairs."""
 
     language: Rows
     row: Rows
 
     def of_rank(self, rank: int, world_size: int) -> MixedBatch:
-        """Return the part of worker ``rank`` of ``world_size``: every ``world_size``-th pair, so lengths stay equal."""
+        """Return the share of worker ``rank`` of ``world_size``: every ``world_size``-th pair, to balance lengths."""
         assert 0 <= rank < world_size, (rank, world_size)
         return MixedBatch(self.language[rank::world_size], self.row[rank::world_size])
 
@@ -72,9 +74,9 @@ class MixedBatch(NamedTuple):
 class Mixture:
     """The batches of several languages, ``sizes`` pairs each.
 
-    ``subsample_seed`` chooses the pairs of the budget, ``order_seed`` the order in which they come. ``lengths`` gives
-    the length of rows (any unit), as a function of language and rows or as one array a language; without it batches
-    are not sorted by length. Raises ``InputError`` for a budget that the data does not have.
+    ``subsample_seed`` chooses the pairs of the budget, ``order_seed`` their order. ``lengths`` gives the length of rows
+    (in any unit), as a function of language and rows or as one array per language; without it batches are not sorted
+    by length. Raises ``InputError`` for a budget larger than the data.
     """
 
     def __init__(
@@ -102,11 +104,11 @@ class Mixture:
 
     @property
     def steps_per_epoch(self) -> float:
-        """Steps after which as many pairs were drawn as the budget has (a temperature of 1 has then seen each once)."""
+        """Steps in which as many pairs are drawn as the budget has (at a temperature of 1, each once)."""
         return sum(self.amounts.values()) / self.config.batch_size
 
     def batch(self, step: int) -> MixedBatch:
-        """Return the batch of ``step`` (from 0); costs one window where the last call was in another."""
+        """Return the batch of ``step`` (from 0); computes its window unless the last call was in the same one."""
         window, position = divmod(step, self.config.window)
         if self._cached is None or self._cached[0] != window:
             self._cached = (window, *self._window(window))
@@ -115,7 +117,7 @@ class Mixture:
         return MixedBatch(language[part], row[part])
 
     def draws(self, num_pairs: int) -> dict[str, int]:
-        """Return how many of the first ``num_pairs`` pairs (at window bounds) are of each language. Closed form."""
+        """Return how many of the first ``num_pairs`` pairs (at window bounds) each language has, in closed form."""
         counts: dict[str, int] = {}
         remaining = num_pairs
         for index in range(len(self.languages) - 1, -1, -1):
@@ -125,7 +127,7 @@ class Mixture:
         return {language: counts[language] for language in self.languages}
 
     def chosen_rows(self, language: str) -> Rows:
-        """Return the rows of the budget of ``language`` in the order of the subsample; memory for all of them."""
+        """Return the rows of the budget of ``language`` in the order of the subsample, as one array."""
         return self._row_numbers(language, np.arange(self.amounts[language], dtype=np.int64))
 
     def _window(self, window: int) -> tuple[Rows, Rows]:
@@ -143,7 +145,7 @@ class Mixture:
         return language[shuffled], row[shuffled]
 
     def _drawn(self, language: str, first: int, last: int) -> Rows:
-        """The rows of draws ``first`` to ``last`` of a language: whole and partial epochs one after another."""
+        """The rows of draws ``first`` to ``last`` of a language: whole and partial epochs in sequence."""
         amount = self.amounts[language]
         epochs = []
         for epoch in range(first // amount, -(-last // amount)):
@@ -163,18 +165,18 @@ class Mixture:
 
 
 def budget_amounts(sizes: Mapping[str, int], config: MixtureConfig) -> dict[str, int]:
-    """Return the pairs of each language in the budget.
+    """Return the number of pairs of each language in the budget.
 
-    Raises ``InputError`` for a language without pairs, a share of none, more than a language has (unless ``repeat``),
-    and matched content of languages with unequal row counts.
+    Raises ``InputError`` if a language has no pairs, a share would be empty, a share is larger than its language
+    (unless ``repeat``), or content is matched and row counts differ.
     """
     if not sizes:
         raise InputError("source_languages: the set is empty; name at least one language")
     if without := [language for language, size in sizes.items() if size < 1]:
-        raise InputError(f"source_languages: no pairs are left in {', '.join(without)}; leave out the language")
+        raise InputError(f"source_languages: no pairs are left in {listed(without)}; leave out the language")
     if config.content == "matched" and len(set(sizes.values())) > 1:
-        found = ", ".join(f"{language} {size}" for language, size in sizes.items())
-        raise InputError(f"content: matched needs the same rows in every language, got {found}; use independent")
+        given = listed(f"{language} {size}" for language, size in sizes.items())
+        raise InputError(f"content: matched needs the same rows in every language, got {given}; use independent")
     if config.pairs is None:
         return dict(sizes)
     if config.budget == "per_language":
@@ -184,7 +186,7 @@ def budget_amounts(sizes: Mapping[str, int], config: MixtureConfig) -> dict[str,
         amounts = {language: share + (index < rest) for index, language in enumerate(sizes)}
     smallest = min(sizes, key=lambda language: sizes[language])
     if min(amounts.values()) < 1:
-        raise InputError(f"pairs: {config.pairs} is fewer than one for each of {', '.join(sizes)}; raise pairs")
+        raise InputError(f"pairs: {config.pairs} is fewer than one for each of {listed(sizes)}; raise pairs")
     if not config.repeat and any(amounts[language] > sizes[language] for language in sizes):
         most = sizes[smallest] * (1 if config.budget == "per_language" else len(sizes))
         raise InputError(
@@ -192,6 +194,32 @@ def budget_amounts(sizes: Mapping[str, int], config: MixtureConfig) -> dict[str,
             f"{smallest} has {sizes[smallest]}; lower pairs to at most {most} or set repeat: true"
         )
     return amounts
+
+
+def matched_places(hashes: Mapping[str, npt.NDArray[Any]]) -> dict[str, Rows]:
+    """Return for each language the rows whose ids all languages have, in one order: row k of each has the same id.
+
+    ``hashes`` are the hashes of the ids, in the order of the rows. The result has the order of the first language; if
+    an id occurs twice, its first row counts. A mixture with ``content: matched`` draws positions in these arrays. Takes
+    eight bytes for each row and language. Raises ``InputError`` if the languages share no id.
+    """
+    unique = {language: np.unique(ids, return_index=True) for language, ids in hashes.items()}
+    (first, (shared, first_row)), *others = unique.items()
+    for _, (ids, _) in others:
+        keep = np.isin(shared, ids, assume_unique=True)
+        shared, first_row = shared[keep], first_row[keep]
+    if not len(shared):
+        sizes = listed(f"{language} {len(ids)}" for language, ids in hashes.items())
+        raise InputError(
+            f"content: matched, but {listed(hashes)} share no sentence (pairs: {sizes}); use multi-parallel bitext or "
+            "content: independent"
+        )
+    order = np.argsort(first_row)
+    shared = shared[order]
+    rows = {first: first_row[order].astype(np.int64)}
+    for language, (ids, row) in others:
+        rows[language] = row[np.searchsorted(ids, shared)].astype(np.int64)
+    return rows
 
 
 def _cumulative_weights(amounts: Mapping[str, int], temperature: float) -> list[int]:

@@ -1,4 +1,4 @@
-"""A shuffled order of any length as a pure function: no list of the numbers is ever made."""
+"""A random permutation of any length as a pure function, without a list of its numbers."""
 
 from __future__ import annotations
 
@@ -6,15 +6,15 @@ import numpy as np
 import numpy.typing as npt
 
 ROUNDS = 6
-MIN_HALF_BITS = 3  # six rounds mix fewer bits badly; the domain's excess is walked over
+MIN_HALF_BITS = 3  # six rounds mix fewer bits badly; numbers outside the range are mapped again
 
 
 def permute(index: npt.NDArray[np.int64], size: int, seed: int) -> npt.NDArray[np.int64]:
-    """Return where the ``seed``'s permutation of ``range(size)`` sends each of ``index``.
+    """Return the images of ``index`` under the permutation of ``range(size)`` that ``seed`` defines.
 
     A Feistel network over the next power of four, with cycle walking back into the range (Black & Rogaway 2002):
     a bijection for every seed, in memory of the order of ``len(index)``.
-    ``index`` must lie in ``range(size)``; ``size`` in ``range(2**60)``.
+    ``index`` must be within ``range(size)``, and ``size`` within ``range(2**60)``.
     """
     assert 0 <= size < 1 << 60, size
     if not len(index):
@@ -30,7 +30,7 @@ def permute(index: npt.NDArray[np.int64], size: int, seed: int) -> npt.NDArray[n
 
 
 def mix_seed(*parts: int) -> int:
-    """Return one seed (64 bits) from several whole numbers, each position and each number of which matters."""
+    """Return one 64-bit seed that depends on every number and its position."""
     state = np.uint64(len(parts))
     for part in parts:
         low, high = part & 0xFFFF_FFFF_FFFF_FFFF, (part >> 64) & 0xFFFF_FFFF_FFFF_FFFF
@@ -52,7 +52,7 @@ def _feistel(value: npt.NDArray[np.uint64], half_bits: int, keys: npt.NDArray[np
 
 
 def _scramble(value: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint64]:
-    """The finaliser of SplitMix64: every input bit changes every output bit with probability about one half."""
+    """The finaliser of SplitMix64: each input bit changes each output bit with a probability of about one half."""
     value = (value ^ (value >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     value = (value ^ (value >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
     return value ^ (value >> np.uint64(31))

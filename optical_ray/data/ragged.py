@@ -1,4 +1,4 @@
-"""Rows of different lengths in two flat files: written as a stream, read memory-mapped."""
+"""Ragged arrays: rows of different lengths in two flat files, written as a stream and read memory-mapped."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from optical_ray.study.files import read_json, write_json
 
 @dataclass(frozen=True)
 class Ragged:
-    """``values`` (T, ...) holds all rows one after the other; row ``i`` is ``values[offsets[i]:offsets[i + 1]]``."""
+    """A ragged array: row ``i`` is ``values[offsets[i]:offsets[i + 1]]``; ``values`` is (T, ...)."""
 
     values: NDArray[np.generic]
     offsets: NDArray[np.int64]
@@ -33,40 +33,40 @@ class Ragged:
 
     @property
     def lengths(self) -> NDArray[np.int64]:
-        """Length of every row."""
+        """Lengths of all rows."""
         return np.diff(self.offsets)
 
-    def between(self, start: int, end: int) -> Ragged:
-        """Rows ``start`` to ``end``, without a copy."""
+    def slice(self, start: int, end: int) -> Ragged:
+        """Return rows ``start`` to ``end``, without a copy."""
         offsets = np.asarray(self.offsets[start : end + 1])
         return Ragged(self.values[offsets[0] : offsets[-1]], offsets - offsets[0])
 
-    def only(self, rows: NDArray[np.int64]) -> Ragged:
-        """The given rows, in that order; a copy."""
+    def select(self, rows: NDArray[np.int64]) -> Ragged:
+        """Return a copy of the given rows, in that order."""
         lengths = self.lengths_of(rows)
         offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
         parts = [self[int(row)] for row in rows]
         return Ragged(np.concatenate(parts) if parts else self.values[:0], offsets)
 
     def lengths_of(self, rows: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Lengths of ``rows`` alone."""
-        found: NDArray[np.int64] = self.offsets[rows + 1] - self.offsets[rows]
-        return found
+        """Return the lengths of ``rows``."""
+        lengths: NDArray[np.int64] = self.offsets[rows + 1] - self.offsets[rows]
+        return lengths
 
     def release(self) -> None:
-        """Give mapped pages back to the system; they are read again where they are needed."""
+        """Return mapped pages to the system, which reads them again when they are needed."""
         for array in (self.values, self.offsets):
             release(array)
 
     @classmethod
-    def of(cls, rows: Sequence[Sequence[int]], dtype: DTypeLike = np.int32) -> Ragged:
-        """Rows that are in memory already."""
+    def from_rows(cls, rows: Sequence[Sequence[int]], dtype: DTypeLike = np.int32) -> Ragged:
+        """Build the array from rows in memory."""
         offsets = np.cumsum([0, *map(len, rows)], dtype=np.int64)
         return cls(np.fromiter(chain.from_iterable(rows), dtype=dtype, count=offsets[-1]), offsets)
 
     @classmethod
     def open(cls, folder: Path, name: str) -> Ragged:
-        """Map what ``RaggedWriter(folder, name)`` wrote; nothing is read before it is asked for."""
+        """Map what ``RaggedWriter(folder, name)`` wrote; rows are read from disk when they are used."""
         meta = read_json(folder / f"{name}.json")
         shape = (meta["total"], *meta["shape"])
         path = folder / f"{name}.values"
@@ -75,16 +75,16 @@ class Ragged:
 
 
 def release(array: NDArray[np.generic]) -> None:
-    """Give the pages of a mapped array back to the system; nothing where it is not mapped."""
+    """Return the pages of a mapped array to the system; has no effect on other arrays."""
     mapped = getattr(array, "_mmap", None)
     if mapped is not None:
         mapped.madvise(mmap.MADV_DONTNEED)
 
 
 class ArrayFile:
-    """The items of a one-dimensional array on disk (raw, or ``.npy``), read one by one when asked for.
+    """A one-dimensional array on disk (raw, or ``.npy``) whose items are read when they are used.
 
-    Nothing is mapped: a reader's memory stays the same however large the file is, in whatever order it is read.
+    Nothing is mapped: the memory of a reader does not depend on the size of the file or the order of reading.
     """
 
     def __init__(self, path: Path, dtype: DTypeLike | None = None):
@@ -98,37 +98,37 @@ class ArrayFile:
         return self._size
 
     def read(self, start: int, end: int) -> NDArray[np.generic]:
-        """Items ``start`` to ``end``."""
+        """Return items ``start`` to ``end``."""
         size = self.dtype.itemsize
         return np.frombuffer(os.pread(self._file, (end - start) * size, self._start + start * size), self.dtype)
 
 
 class RaggedFile:
-    """Single rows of a table of plain items that ``RaggedWriter`` wrote; see ``ArrayFile``."""
+    """A ragged array of scalars that ``RaggedWriter`` wrote, read row by row; see ``ArrayFile``."""
 
     def __init__(self, folder: Path, name: str):
         meta = read_json(folder / f"{name}.json")
         self._offsets = ArrayFile(folder / f"{name}.offsets.npy")
         self._values = ArrayFile(folder / f"{name}.values", meta["dtype"]) if meta["total"] else None
-        self._none = np.zeros(0, dtype=meta["dtype"])
+        self._empty = np.zeros(0, dtype=meta["dtype"])
 
     def __len__(self) -> int:
         return len(self._offsets) - 1
 
     def __getitem__(self, row: int) -> NDArray[np.generic]:
         start, end = self._offsets.read(row, row + 2).tolist()
-        return self._none if self._values is None else self._values.read(start, end)
+        return self._empty if self._values is None else self._values.read(start, end)
 
     def lengths_of(self, rows: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Lengths of ``rows``."""
+        """Return the lengths of ``rows``."""
         bounds = [self._offsets.read(row, row + 2) for row in rows.tolist()]
         return np.diff(np.array(bounds, dtype=np.int64).reshape(-1, 2), axis=1)[:, 0]
 
 
 class RaggedWriter:
-    """Append rows to ``<name>.values``; the description is written when the block is left without an error.
+    """A context manager that appends rows to ``<name>.values``, and writes the offsets if it ends without an error.
 
-    ``shape`` is that of one item: ``()`` for ids, ``(D,)`` for vectors.
+    ``shape`` is the shape of one item: ``()`` for ids, ``(D,)`` for vectors.
     """
 
     def __init__(self, folder: Path, name: str, dtype: DTypeLike, shape: tuple[int, ...] = ()):
@@ -137,14 +137,14 @@ class RaggedWriter:
         self._stream = open(folder / f"{name}.values", "wb")  # noqa: SIM115 - closed by __exit__
 
     def append(self, rows: Iterable[NDArray[np.generic] | Sequence[int]]) -> None:
-        """Write ``rows`` behind those that are there."""
+        """Append ``rows``."""
         arrays = [np.asarray(row, dtype=self._dtype).reshape(-1, *self._shape) for row in rows]
         if arrays:
             np.concatenate(arrays).tofile(self._stream)
             self._lengths.append(np.array([len(array) for array in arrays], dtype=np.int64))
 
     def append_flat(self, values: NDArray[np.generic], lengths: NDArray[np.int64]) -> None:
-        """Write rows that lie one after the other in ``values`` already."""
+        """Append rows that are already concatenated in ``values``."""
         np.asarray(values, dtype=self._dtype).tofile(self._stream)
         self._lengths.append(np.asarray(lengths, dtype=np.int64))
 
@@ -164,7 +164,7 @@ class RaggedWriter:
 
 
 def padded_matrix(rows: Sequence[NDArray[np.generic]], pad: float, dtype: DTypeLike) -> NDArray[Any]:
-    """Rows of different lengths as one matrix, ``pad`` behind the shorter ones."""
+    """Return rows of different lengths as one matrix, with ``pad`` after the shorter ones."""
     longest = max(len(row) for row in rows)
     matrix = np.full((len(rows), longest), pad, dtype=dtype)
     for index, row in enumerate(rows):

@@ -1,4 +1,4 @@
-"""Rows kept as one Arrow IPC file with a manifest beside it, written once and read through a memory map.
+"""Rows in one Arrow IPC file with a manifest, written once and read through a memory map.
 
 The manifest is written last: a folder that has one is complete.
 """
@@ -18,18 +18,18 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from optical_ray.data.interface import BITEXT_SCHEMA, BitextDataset, Counts
+from optical_ray.data.interface import BATCH_ROWS, BITEXT_SCHEMA, BitextDataset, Counts
+from optical_ray.data.messages import listed
 from optical_ray.study.files import read_json, write_json
 from optical_ray.types import InputError
 
 ROWS_FILE, MANIFEST_FILE = "rows.arrow", "manifest.json"
-BATCH_ROWS = 8192
-RELEASE_AFTER = 128  # rows; each maps some hundred KiB of the file, which then go back to the system
+RELEASE_AFTER = 128  # rows; each maps some hundred KiB of the file, which are then returned to the system
 
 
 @dataclass(frozen=True)
 class ShardManifest:
-    """What a shard holds. ``digest`` is the sha256 of its rows file, ``fingerprint`` that of the data it is from."""
+    """The contents of a shard; ``digest`` is the sha256 of its rows file, ``fingerprint`` that of its source."""
 
     rows: int
     digest: str
@@ -46,13 +46,12 @@ def write_shard(
 ) -> ShardManifest:
     """Write ``batches`` to ``folder`` and then its manifest; ``describe`` gives further fields of the manifest.
 
-    ``describe`` is looked at after the last batch, so what reading counted may be in it. A shard that is already
-    complete is replaced.
+    ``describe`` is read after the last batch, so it may hold counts that reading fills. A complete shard is replaced.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    beside = folder / f".{ROWS_FILE}.{uuid4().hex[:8]}"
+    temporary = folder / f".{ROWS_FILE}.{uuid4().hex[:8]}"
     try:
-        with open(beside, "wb") as stream:
+        with open(temporary, "wb") as stream:
             sink = _DigestingSink(stream)
             rows = 0
             with pa.ipc.new_file(pa.PythonFile(sink, mode="w"), schema) as writer:
@@ -61,9 +60,9 @@ def write_shard(
                     writer.write_batch(batch)
             stream.flush()
             os.fsync(stream.fileno())
-        os.replace(beside, folder / ROWS_FILE)
+        os.replace(temporary, folder / ROWS_FILE)
     finally:
-        beside.unlink(missing_ok=True)
+        temporary.unlink(missing_ok=True)
     manifest = ShardManifest(rows, sink.hexdigest(), {f.name: str(f.type) for f in schema}, **(describe or {}))
     write_json(folder / MANIFEST_FILE, asdict(manifest))
     return manifest
@@ -72,9 +71,9 @@ def write_shard(
 def write_bitext_shard(
     dataset: BitextDataset, language: str, folder: Path, fingerprint: str | None = None
 ) -> ShardManifest:
-    """Write the pairs of ``dataset`` in ``language``; its ``fingerprint`` is taken where it is not given.
+    """Write the pairs of ``dataset`` in ``language``; ``fingerprint`` saves computing that of the data set.
 
-    Raises ``InputError`` where no pair is left.
+    Raises ``InputError`` if no pair is left.
     """
     counts = Counts()
     describe: dict[str, Any] = {"dropped": counts.dropped, "language": language, "licence": dataset.licence}
@@ -89,16 +88,16 @@ def write_bitext_shard(
 
 
 def read_manifest(folder: Path) -> ShardManifest | None:
-    """Return the manifest of the shard in ``folder``; ``None`` where there is no complete one."""
+    """Return the manifest of the shard in ``folder``, or None if it is not complete."""
     path = folder / MANIFEST_FILE
     return ShardManifest(**read_json(path)) if path.exists() and (folder / ROWS_FILE).exists() else None
 
 
 class ShardReader:
-    """The rows of one or several shards of one schema, one after another, without reading them into memory.
+    """The rows of one or several shards of one schema in sequence, without reading them into memory.
 
-    ``take`` costs memory for the rows that it returns; mapped pages are given back as it goes. Safe to open in many
-    processes. Not safe to share between threads.
+    ``take`` needs memory for the rows that it returns; mapped pages are returned to the system regularly. Many
+    processes may open the same shard; threads must not share a reader.
     """
 
     def __init__(self, folders: Path | Sequence[Path]) -> None:
@@ -107,7 +106,7 @@ class ShardReader:
         self._maps = [_map(folder / ROWS_FILE) for folder in self.folders]
         self._files = [pa.ipc.open_file(pa.py_buffer(mapped)) for mapped in self._maps]
         if any(not file.schema.equals(self._files[0].schema) for file in self._files):
-            raise InputError(f"shards: schemas differ among {', '.join(map(str, self.folders))}; prepare them again")
+            raise InputError(f"shards: schemas differ among {listed(self.folders)}; prepare them again")
         self.schema: pa.Schema = self._files[0].schema
         self._batches = [(file, index) for file in self._files for index in range(file.num_record_batches)]
         sizes = [size for manifest in self.manifests for size in _batch_sizes(manifest.rows)]
@@ -120,12 +119,12 @@ class ShardReader:
     def take(self, rows: npt.NDArray[np.int64]) -> pa.Table:
         """Return the ``rows`` (any order, repeats allowed) as a table in that order.
 
-        Raises ``IndexError`` for a row that is not there.
+        Raises ``IndexError`` for a row that does not exist.
         """
         if not len(rows):
             return self.schema.empty_table()
         if rows.min() < 0 or rows.max() >= len(self):
-            raise IndexError(f"rows {rows.min()} to {rows.max()} asked of {len(self)}")
+            raise IndexError(f"rows {rows.min()} to {rows.max()} requested, got {len(self)}")
         order = np.argsort(rows, kind="stable")
         batch_of = np.searchsorted(self._starts, rows[order], side="right") - 1
         numbers, begins = np.unique(batch_of, return_index=True)
@@ -139,7 +138,7 @@ class ShardReader:
         return pa.Table.from_batches(parts, schema=self.schema).combine_chunks().take(pa.array(back))
 
     def batches(self) -> Iterator[pa.RecordBatch]:
-        """Yield all rows in their order. A batch lies in the map: copy what is to outlive the reader."""
+        """Yield all rows in their order. Batches refer to the memory map: copy what must outlive the reader."""
         for file, index in self._batches:
             yield file.get_batch(index)
             self._release(RELEASE_AFTER)
@@ -153,7 +152,7 @@ class ShardReader:
 
 
 class _DigestingSink:
-    """A file to write to that keeps the sha256 of what went through."""
+    """A file to write to that computes the sha256 of its content."""
 
     def __init__(self, stream: Any) -> None:
         self._stream = stream
@@ -178,7 +177,7 @@ class _DigestingSink:
 
 
 def _even_batches(batches: Iterable[pa.RecordBatch], schema: pa.Schema) -> Iterator[pa.RecordBatch]:
-    """Cut and join ``batches`` so that all but the last have ``BATCH_ROWS`` rows: a row's batch is then known."""
+    """Cut and join ``batches`` so that all but the last have ``BATCH_ROWS`` rows, which tells a row's batch."""
     waiting: list[pa.RecordBatch] = []
     num_waiting = 0
     for batch in batches:

@@ -1,4 +1,4 @@
-"""Text files read strictly: whoever reads a line knows its number, and what is not clean UTF-8 is refused with it."""
+"""Strict readers of text files: UTF-8 only, and every error names its file and line."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from optical_ray.data.input_files import UNREADABLE, InputFile
+from optical_ray.data.archives import UNREADABLE
+from optical_ray.data.input_files import InputFile
 from optical_ray.data.interface import Counts
 from optical_ray.types import InputError
 
@@ -17,10 +18,10 @@ BYTE_ORDER_MARK = "\ufeff"
 
 
 def read_lines(file: InputFile, bad: BadLines | None = None) -> Iterator[tuple[int, str]]:
-    """Yield ``(line number from 1, line)`` without its line end (LF or CRLF) and without a byte order mark.
+    """Yield ``(line number from 1, line)``, without line ends (LF or CRLF) and byte order mark.
 
-    Raises ``InputError`` (``file:line``) for an empty file, for bytes that are not UTF-8 and a NUL (unless ``bad`` may
-    skip the line), and for a compressed stream that is broken or ends early.
+    Raises ``InputError`` (``file:line``) for an empty file, for a line that is not UTF-8 or holds a NUL (unless ``bad``
+    can skip it), and for a compressed stream that is broken or ends early.
     """
     number = consumed = 0
     with file.open() as stream:
@@ -48,21 +49,21 @@ def read_lines(file: InputFile, bad: BadLines | None = None) -> Iterator[tuple[i
 
 @dataclass
 class BadLines:
-    """A budget of lines that may be left out because they are not what they should be."""
+    """A budget of malformed lines that are skipped and counted."""
 
     allowed: int
     counts: Counts
-    found: int = 0
+    met: int = 0
 
     def __post_init__(self) -> None:
         if self.allowed < 0:
             raise InputError(f"max_bad_lines: must be >= 0, got {self.allowed}")
 
     def skip(self, error: InputError) -> None:
-        """Count the line that ``error`` speaks of; raises it where there were more than are allowed."""
-        self.found += 1
-        if self.found > self.allowed:
-            more = f"; it is bad line {self.found}, max_bad_lines allows {self.allowed}" if self.allowed else ""
+        """Count the line that ``error`` describes; raises ``error`` if there are more such lines than ``allowed``."""
+        self.met += 1
+        if self.met > self.allowed:
+            more = f"; it is bad line {self.met}, max_bad_lines allows {self.allowed}" if self.allowed else ""
             raise InputError(f"{error}{more}") from error
         self.counts.drop("bad lines")
 
@@ -73,7 +74,7 @@ def read_columns(
     """Yield ``(line number, columns)`` of every line that is not blank.
 
     ``expected`` maps each allowed number of columns to their names. Raises ``InputError`` for any other number and for
-    what ``read_lines`` refuses, unless ``bad`` may skip the line.
+    what ``read_lines`` refuses, unless ``bad`` can skip the line.
     """
     for number, line in read_lines(file, bad):
         if not line.strip():
@@ -90,9 +91,9 @@ def read_columns(
 
 
 def texts_by_id(file: InputFile, wanted: set[str], bad: BadLines | None = None) -> dict[str, str]:
-    """The texts of the ``wanted`` ids in a table of ``id, text``; those that it lacks are not there.
+    """Return the texts of the ``wanted`` ids in a table of ``id, text``, without the ids that the table lacks.
 
-    Raises ``InputError`` for a line that is no such row, unless ``bad`` may skip it.
+    Raises ``InputError`` for a line that has other columns, unless ``bad`` can skip it.
     """
     rows = read_columns(file, {2: "id, text"}, bad=bad)
     return {identity: text.strip() for _, (identity, text) in rows if identity in wanted}
@@ -120,14 +121,14 @@ def parse_object(text: str, where: str) -> dict[str, Any]:
 
 
 def text_of(value: Any, where: str, field: str) -> str:
-    """Return ``value`` as a text, numbers as they are written; raises ``InputError`` for anything else."""
+    """Return ``value`` as text; raises ``InputError`` for anything but a text or a whole number."""
     if isinstance(value, str):
         if HALF_CHARACTER.search(value):
-            raise InputError(f"{where}: {field} holds half of a surrogate pair, which is no character")
+            raise InputError(f"{where}: {field} holds half of a surrogate pair, which is not a character")
         return value
     if isinstance(value, int) and not isinstance(value, bool):
         return str(value)
-    raise InputError(f"{where}: {field} must be a text, got {type(value).__name__}")
+    raise InputError(f"{where}: {field} must be a text, got {type(value).__name__}. Quote it")
 
 
 def _decode(file: InputFile, number: int, raw: bytes) -> str:

@@ -1,4 +1,4 @@
-"""The three roles of a data set of labelled utterances; an adapter adds its ``kind`` and how its files are read."""
+"""The three roles of a data set of labelled utterances; each data set adds its ``kind`` and its reader."""
 
 from __future__ import annotations
 
@@ -9,11 +9,18 @@ from typing import Any, Literal
 
 import pyarrow as pa
 
-from optical_ray.data.collection_assembly import require_id, require_split
-from optical_ray.data.digests import fingerprint
-from optical_ray.data.interface import BitextDataset, CollectionDataset, Counts, RelevanceDataset
-from optical_ray.data.normalise import normalise
-from optical_ray.data.pair_batches import pair_batches
+from optical_ray.data.collection_assembly import require_fraction, require_id, require_split
+from optical_ray.data.interface import (
+    BitextDataset,
+    CollectionDataset,
+    Counts,
+    RelevanceDataset,
+    fingerprint,
+    pair_batches,
+)
+from optical_ray.data.languages import Language
+from optical_ray.data.messages import listed
+from optical_ray.data.scripts import normalise
 from optical_ray.data.utterances import (
     GRADED_RULE,
     TASKS,
@@ -33,30 +40,31 @@ from optical_ray.types import Collection, InputError, RelevancePair
 class UtteranceBitext(BitextDataset):
     """Pairs of the utterances of ``partition`` that two languages share by id; any language can be the pivot.
 
-    ``parallel_languages``: only utterances that all of these have, in every language, so that content and amount are
-    the same. ``limits`` simulates low-resource languages, e.g. ``{th: 100}``: the first by a hash of the id, so that a
-    smaller limit is part of a larger; a language limited to 0 is not there.
+    ``parallel_languages`` keeps only utterances that all of these have, in every language, so that content and amount
+    are equal. ``limits`` simulates low-resource languages, e.g. ``{th: 100}``: the first utterances by a hash of the
+    id, so that a smaller limit is part of a larger one; a limit of 0 removes the language.
     """
 
     kind: str = ""
     root: str
-    pivot: str = "en"
+    pivot: Language = "en"
     partition: str = "train"
-    parallel_languages: tuple[str, ...] = ()
-    limits: dict[str, int] = field(default_factory=dict, hash=False)
+    parallel_languages: tuple[Language, ...] = ()
+    limits: dict[Language, int] = field(default_factory=dict, hash=False)
 
     def __post_init__(self) -> None:
         if any(limit < 0 for limit in self.limits.values()):
-            raise InputError(f"limits: must be >= 0, got {self.limits}")
+            below = listed(f"{language} {limit}" for language, limit in self.limits.items() if limit < 0)
+            raise InputError(f"limits: must be >= 0, got {below}")
 
     @abstractmethod
     def source(self) -> UtteranceSource:
-        """The files."""
+        """Return the reader of the files."""
 
     def languages(self) -> tuple[str, ...]:
-        """The languages that have the partition, sorted."""
-        there = self.source().partitions()
-        return tuple(sorted(k for k, parts in there.items() if self.partition in parts and self.limits.get(k) != 0))
+        """Return the languages that have the partition, sorted."""
+        known = self.source().partitions()
+        return tuple(sorted(k for k, parts in known.items() if self.partition in parts and self.limits.get(k) != 0))
 
     def batches(self, language: str, counts: Counts) -> Iterator[pa.RecordBatch]:
         """Yield the pairs in the order of the pivot's file."""
@@ -65,7 +73,7 @@ class UtteranceBitext(BitextDataset):
     def _pairs(self, language: str, counts: Counts) -> Iterator[tuple[str, str, str]]:
         source = self.source()
         if language not in self.languages():
-            raise InputError(f"{source}: language {language!r} has no pairs (has: {', '.join(self.languages())})")
+            raise InputError(f"{source}: language {language!r} has no pairs (has: {listed(self.languages())})")
         texts = {k: self._texts(source, k) for k in dict.fromkeys((self.pivot, language, *self.parallel_languages))}
         shared = [identity for identity in texts[self.pivot] if all(identity in other for other in texts.values())]
         if len(shared) < len(texts[self.pivot]):
@@ -86,7 +94,7 @@ class UtteranceBitext(BitextDataset):
         return {utterance.utterance_id: utterance.text for utterance in source.read(language, self.partition)}
 
     def fingerprint(self) -> str:
-        """A digest of the files and of every setting but the root and the licence."""
+        """Return a digest of the files and of every setting except root and licence."""
         return fingerprint(_settings(self, "bitext"), self.source().digests())
 
 
@@ -94,18 +102,18 @@ class UtteranceBitext(BitextDataset):
 class UtteranceCollection(CollectionDataset):
     """Topics: utterances in ``language``; documents: utterances in ``document_language`` of the same partition.
 
-    Relevance by ``task``, see ``utterances.relevance_grades``. ``pool: parallel`` has only documents whose id the
-    topics' language has too, ``full`` all. With ``exclude_parallel`` no topic meets its own translation: utterances
-    are divided by a hash of the id, one half gives the topics and the other the documents.
-    Repeated texts are dropped and counted, and so are eval topics whose text or id test has too. Where
-    ``eval_partition`` and ``test_partition`` name the same partition its topics are divided, ``eval_fraction`` of
-    them to eval.
+    Relevance is defined by ``task``, see ``utterances.relevance_grades``. ``pool: parallel`` has only documents whose
+    id the topics' language has too, ``full`` has all. With ``exclude_parallel`` no topic's own translation is in the
+    pool: utterances are divided by a hash of the id, one half gives the topics and the other the documents.
+    Repeated texts are dropped and counted, and so are eval topics whose text or id is in test too. If
+    ``eval_partition`` and ``test_partition`` name the same partition, its topics are divided, ``eval_fraction`` of them
+    to eval.
     """
 
     kind: str = ""
     root: str
-    language: str
-    document_language: str = "en"
+    language: Language
+    document_language: Language = "en"
     task: Task = "intent"
     pool: Literal["parallel", "full"] = "parallel"
     exclude_parallel: bool = False
@@ -117,13 +125,14 @@ class UtteranceCollection(CollectionDataset):
         if self.task not in TASKS:
             raise InputError(f"task: must be one of {', '.join(TASKS)}, got {self.task!r}")
         if self.exclude_parallel and self.task == "parallel":
-            raise InputError("exclude_parallel: with task parallel nothing would be relevant; leave out one of the two")
-        if not 0 <= self.eval_fraction <= 1:
-            raise InputError(f"eval_fraction: must be between 0 and 1, got {self.eval_fraction}")
+            raise InputError(
+                "exclude_parallel: task parallel would have no relevant document; leave out one of the two"
+            )
+        require_fraction(self.eval_fraction)
 
     @abstractmethod
     def source(self) -> UtteranceSource:
-        """The files."""
+        """Return the reader of the files."""
 
     @property
     @abstractmethod
@@ -155,7 +164,7 @@ class UtteranceCollection(CollectionDataset):
         return {topic.utterance_id: topic.intent for topic in self._topics(split, {})}
 
     def topic_texts(self, split: str, language: str) -> dict[str, str] | None:
-        """The utterances of the split's partition in ``language``."""
+        """Return the utterances of the split's partition in ``language``."""
         if self._partition(split) not in self.source().partitions().get(language, ()):
             return None
         return {u.utterance_id: u.text for u in self._read(language, self._partition(split))}
@@ -168,9 +177,9 @@ class UtteranceCollection(CollectionDataset):
         if split == "eval" and self.test_partition in other:
             tested = self._read(self.language, self.test_partition)
             texts, ids = {normalise(other.text) for other in tested}, {other.utterance_id for other in tested}
-            left = [topic for topic in topics if normalise(topic.text) not in texts and topic.utterance_id not in ids]
-            dropped["topics of eval that test has too"] = len(topics) - len(left)
-            return left
+            kept = [topic for topic in topics if normalise(topic.text) not in texts and topic.utterance_id not in ids]
+            dropped["topics of eval that test has too"] = len(topics) - len(kept)
+            return kept
         return topics
 
     def _documents(self, split: str, dropped: dict[str, int]) -> list[Utterance]:
@@ -193,33 +202,33 @@ class UtteranceCollection(CollectionDataset):
         return utterances
 
     def fingerprint(self) -> str:
-        """A digest of the files, of every setting but the root and the licence, and of how ``graded`` grades."""
+        """Return a digest of the files, of every setting except root and licence, and of the rule of ``graded``."""
         rule = {"graded_rule": GRADED_RULE} if self.task == "graded" else {}
         return fingerprint({**_settings(self, "collection"), **rule}, self.source().digests())
 
 
 @dataclass(frozen=True, kw_only=True)
 class UtteranceRelevance(RelevanceDataset):
-    """Utterances of the pivot, each with another one of its intent as the document that answers it."""
+    """Utterances of the pivot, each with another one of the same intent as the document that answers it."""
 
     kind: str = ""
     root: str
-    pivot: str = "en"
+    pivot: Language = "en"
     partition: str = "train"
 
     @abstractmethod
     def source(self) -> UtteranceSource:
-        """The files."""
+        """Return the reader of the files."""
 
     def pairs(self, counts: Counts, negatives: int = 0) -> Iterator[RelevancePair]:
-        """Yield the pairs in the order of the file; repeated texts and intents with one utterance give none."""
+        """Yield the pairs in the order of the file, without repeated texts and intents of a single utterance."""
         self.source().require(self.pivot, self.partition)
         return intent_pairs(
             without_repeats(self.source().read(self.pivot, self.partition), counts.dropped, "utterances")
         )
 
     def fingerprint(self) -> str:
-        """A digest of the files and of every setting but the root and the licence."""
+        """Return a digest of the files and of every setting except root and licence."""
         return fingerprint(_settings(self, "relevance"), self.source().digests())
 
 

@@ -1,4 +1,4 @@
-"""Labelled utterances that languages share by id (MTOP, MASSIVE), and what retrieval is made of them."""
+"""Labelled utterances that languages share by id (MTOP, MASSIVE), and the collections and pairs built from them."""
 
 from __future__ import annotations
 
@@ -9,18 +9,19 @@ from dataclasses import dataclass
 from typing import Literal
 
 from optical_ray.data.collection_assembly import split_by_id
-from optical_ray.data.normalise import normalise
+from optical_ray.data.messages import listed
+from optical_ray.data.scripts import normalise
 from optical_ray.types import Collection, Document, InputError, Qrels, RelevancePair, Topic
 
 Task = Literal["intent", "parallel", "frame", "graded"]
 TASKS = ("intent", "parallel", "frame", "graded")
 GRADED_RULE = 2
-"""Of the task ``graded``; part of a collection's fingerprint."""
+"""Version of the task ``graded``; part of a collection's fingerprint."""
 
 
 @dataclass(frozen=True, slots=True)
 class Utterance:
-    """One utterance; ``utterance_id`` is shared by its translations, ``slots`` are the names of its slots, sorted."""
+    """One utterance: ``utterance_id`` is that of all its translations, ``slots`` are the sorted names of its slots."""
 
     utterance_id: str
     text: str
@@ -38,38 +39,39 @@ class UtteranceSource(ABC):
 
     @abstractmethod
     def partitions(self) -> Mapping[str, Sequence[str]]:
-        """Language -> partitions that it has, both sorted."""
+        """Return language -> its partitions, both sorted."""
 
     @abstractmethod
     def read(self, language: str, partition: str) -> Sequence[Utterance]:
-        """The utterances in the order of the file, ids unique; raises ``InputError`` with file and line."""
+        """Return the utterances in the order of the file; raises ``InputError``, e.g. for an id that occurs twice."""
 
     @abstractmethod
     def digests(self) -> Sequence[str]:
-        """Name and digest of each file that is read, in an order that never changes."""
+        """Return name and digest of each file that is read, in an order that never changes."""
 
     def require(self, language: str, partition: str) -> None:
-        """Raise ``InputError`` where ``language`` lacks ``partition``, naming what there is."""
-        there = self.partitions()
-        if language not in there:
-            raise InputError(f"{self}: language {language!r} is not in the data (has: {', '.join(there)})")
-        if partition not in there[language]:
+        """Raise ``InputError`` with the existing ones if ``language`` or its ``partition`` does not exist."""
+        known = self.partitions()
+        if language not in known:
+            raise InputError(f"{self}: language {language!r} is not in the data (has: {listed(known)})")
+        if partition not in known[language]:
             raise InputError(
-                f"{self}: {language} has no partition {partition!r} (has: {', '.join(there[language])}); name another "
-                "one (eval_partition, test_partition; where both name the same, its topics are divided)"
+                f"{self}: {language} has no partition {partition!r} (has: {listed(known[language])}); name another "
+                "one (eval_partition, test_partition; if both name the same, its topics are divided)"
             )
 
 
 def in_hash_order(ids: Sequence[str]) -> list[str]:
-    """Return ``ids`` in an order that depends on each id alone: the first n are part of the first n + 1."""
+    """Return ``ids`` sorted by their hash, so that a smaller selection is part of every larger one."""
     return sorted(ids, key=lambda identity: hashlib.sha256(identity.encode()).digest())
 
 
 def relevance_grades(task: Task) -> Callable[[Utterance, Utterance], int]:
-    """Return the judgement of (topic, document) in ``task``.
+    """Return the function that grades (topic, document) in ``task``.
 
-    ``intent``: same intent 1; ``parallel``: same id 1; ``frame``: same intent and slots 1; ``graded``: same id 3
-    (a translation, whose slots may be annotated in another way), else same frame 2, else same intent 1.
+    ``intent``: 1 for the same intent; ``parallel``: 1 for the same id; ``frame``: 1 for the same intent and slots;
+    ``graded``: 3 for the same id (a translation, whose slots may be annotated differently), else 2 for the same frame,
+    else 1 for the same intent.
     """
 
     def graded(topic: Utterance, document: Utterance) -> int:
@@ -86,9 +88,9 @@ def relevance_grades(task: Task) -> Callable[[Utterance, Utterance], int]:
 
 
 def without_repeats(utterances: Sequence[Utterance], dropped: dict[str, int], noun: str) -> list[Utterance]:
-    """Return ``utterances`` without empty ones and without those whose normalised text came before, both counted."""
+    """Return ``utterances`` without empty ones and without repetitions of a normalised text; both are counted."""
     seen: set[str] = set()
-    left = []
+    kept = []
     for utterance in utterances:
         text = normalise(utterance.text)
         if not text or text in seen:
@@ -96,8 +98,8 @@ def without_repeats(utterances: Sequence[Utterance], dropped: dict[str, int], no
             dropped[reason] = dropped.get(reason, 0) + 1
             continue
         seen.add(text)
-        left.append(utterance)
-    return left
+        kept.append(utterance)
+    return kept
 
 
 def utterance_collection(
@@ -123,14 +125,15 @@ def utterance_collection(
     for topic in topics:
         others = (other for needed in _needed(task, topic) for other in candidates.get(needed, ()))
         judged = {other.utterance_id: grade(topic, other) for other in others}
-        relevant = {doc_id: found for doc_id, found in judged.items() if found}
+        relevant = {doc_id: value for doc_id, value in judged.items() if value}
         if relevant:
             grades[topic.utterance_id] = relevant
     if len(grades) < len(topics):
         dropped["topics without a relevant document"] = len(topics) - len(grades)
     if not grades:
         raise InputError(
-            f"{name}: no topic of split {split} has a relevant document (task {task}, {len(topics)} topics)"
+            f"{name}: no topic of split {split} has a relevant document (task {task}, {len(topics)} topics); check the "
+            "labels of the utterances"
         )
     return Collection(
         name=name,
@@ -145,33 +148,31 @@ def utterance_collection(
 
 
 def _needed(task: Task, utterance: Utterance) -> tuple[tuple[str, str], ...]:
-    """What of it a document must share with a topic to be relevant at all: any one of these."""
-    identity, intent = ("id", utterance.utterance_id), ("intent", utterance.intent)
-    return {"parallel": (identity,), "graded": (identity, intent)}.get(task, (intent,))
+    """The properties of which a document must share one with a topic to be relevant."""
+    identity, intents = ("id", utterance.utterance_id), (("intent", utterance.intent),) if utterance.intent else ()
+    return {"parallel": (identity,), "graded": (identity, *intents)}.get(task, intents)
 
 
 def divide(utterances: Sequence[Utterance], split: str, eval_fraction: float, salt: str = "") -> list[Utterance]:
-    """Return those of one of two splits, told by a hash of the id; see ``split_by_id``."""
+    """Return the utterances of one of two splits, by a hash of the id; see ``split_by_id``."""
     chosen = split_by_id([Topic(u.utterance_id, u.text, "") for u in utterances], split, eval_fraction, salt)
     ids = {topic.topic_id for topic in chosen}
     return [utterance for utterance in utterances if utterance.utterance_id in ids]
 
 
 def intent_pairs(utterances: Sequence[Utterance]) -> Iterator[RelevancePair]:
-    """Yield each utterance with the next of its intent in hash order; intents with one utterance give none."""
+    """Yield each utterance with the next one of its intent in hash order; single and unlabelled ones have no pair."""
     by_intent: dict[str, list[str]] = {}
     texts = {utterance.utterance_id: utterance.text for utterance in utterances}
     intents = {utterance.utterance_id: utterance.intent for utterance in utterances}
-    for identity in in_hash_order(list(texts)):
+    for identity in in_hash_order([identity for identity, intent in intents.items() if intent]):
         by_intent.setdefault(intents[identity], []).append(identity)
     following = {
-        identity: ids[(place + 1) % len(ids)]
+        identity: ids[(index + 1) % len(ids)]
         for ids in by_intent.values()
         if len(ids) > 1
-        for place, identity in enumerate(ids)
+        for index, identity in enumerate(ids)
     }
-    for identity, other in (
-        (utterance.utterance_id, following.get(utterance.utterance_id)) for utterance in utterances
-    ):
-        if other is not None:
-            yield RelevancePair(texts[identity], texts[other])
+    for utterance in utterances:
+        if utterance.utterance_id in following:
+            yield RelevancePair(utterance.text, texts[following[utterance.utterance_id]])

@@ -1,4 +1,4 @@
-"""Which tokens of a text give a vector, and what a query is padded with: where ColBERT's descendants differ."""
+"""Which tokens of a text have a vector, and how queries are padded: the choices in which ColBERT models differ."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ BYTE_SPACE = "Ġ"
 
 @dataclass(frozen=True)
 class Conventions:
-    """How a text becomes a cloud of vectors.
+    """Which tokens of a text have a vector.
 
-    ``support``: ``pieces`` leaves out sentence ends and markers, ``all`` counts them, as Stanford's ColBERT and
-    PyLate do. ``skip_punctuation``: punctuation in documents (told by their marker) gives no vector.
-    ``query_expansion``: queries are padded with the mask piece to their full length, and those pieces count; no
+    ``support``: ``pieces`` excludes sentence ends and markers; ``all`` includes them, as Stanford's ColBERT and PyLate
+    do. ``skip_punctuation``: punctuation in documents (texts with the document marker) has no vector.
+    ``query_expansion``: queries are padded to their full length with the mask piece; these pieces have vectors, but no
     other piece attends to them. Source: Khattab and Zaharia 2020 (arXiv 2004.12832), section 3.2.
     """
 
@@ -29,16 +29,18 @@ class Conventions:
     query_expansion: bool = False
 
     def check(self, *, markers: bool) -> None:
-        """Raise ``ValueError`` where a convention cannot be kept without markers."""
+        """Raise ``ValueError`` if a convention needs markers and the encoder has none."""
         if self.skip_punctuation and not markers:
-            raise ValueError("skip_punctuation: needs markers: true (a document is told from a query by its marker)")
+            raise ValueError(
+                "skip_punctuation: needs markers, because documents are recognised by theirs (got markers: false). "
+                "Set markers: true."
+            )
 
 
 def punctuation(backend: tokenizers.Tokenizer) -> frozenset[int]:
-    """Ids of the pieces that are one ASCII punctuation sign, whether or not a word begins with them.
+    """Ids of the pieces that consist of one ASCII punctuation sign, at the start of a word or inside it.
 
-    A SentencePiece vocabulary writes ``▁,`` for a sign behind a space, one of bytes ``Ġ,``: that is stripped first,
-    without which half of the signs would be missed.
+    After a space SentencePiece writes a comma as ``▁,`` and byte-level BPE as ``Ġ,``: the prefix is ignored.
     """
     signs = set(string.punctuation)
     added = {piece.content for piece in backend.get_added_tokens_decoder().values()}

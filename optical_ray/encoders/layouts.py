@@ -1,8 +1,7 @@
-"""What kind of encoder a folder holds, read off its files; nothing of it is ever run, and weights are safetensors only.
+"""Recognises which program wrote an encoder's folder, from its files only; no code in the folder is ever run.
 
-Understood are a student of this program (``encoder.json``), a PyLate folder (``modules.json`` with a Dense module), a
-Stanford ColBERT or PLAID-X folder (``linear.weight`` beside the encoder's own weights) and a plain Hugging Face
-encoder.
+Known are a student of this program (``encoder.json``), a PyLate folder (``modules.json`` with a Dense module), a
+Stanford ColBERT or PLAID-X folder (``linear.weight`` among the encoder's weights) and a plain Hugging Face encoder.
 """
 
 from __future__ import annotations
@@ -16,45 +15,51 @@ from jaxtyping import Float
 from safetensors import safe_open
 from torch import Tensor
 
-from optical_ray.encoders.tokenizer import MARKERS, Role
-from optical_ray.encoders.weight_files import (
+from optical_ray.encoders.checkpoint_files import (
+    CONFIG,
+    ENCODER,
+    MODEL,
+    TOKENIZER,
     WEIGHTS,
+    names_in,
     read_modules,
     read_settings,
     refuse_pickles,
     shapes_in,
     shapes_of,
 )
+from optical_ray.encoders.tokenizer import MARKERS, Role
 from optical_ray.types import InputError
 
-PARTS = ("config.json", "tokenizer.json", WEIGHTS)
-EXTRAS = ("encoder.json", "modules.json", "config_sentence_transformers.json", "artifact.metadata")
+PARTS = (CONFIG, TOKENIZER, WEIGHTS)
+EXTRAS = (ENCODER, "modules.json", "config_sentence_transformers.json", "artifact.metadata")
 DENSE = ("*_Dense/config.json", "*_Dense/*.safetensors")
 KNOWN = (
-    "a student of this program (encoder.json), a PyLate folder (modules.json with a Dense module), a Stanford ColBERT "
-    "or PLAID-X folder (config.json, model.safetensors with linear.weight, artifact.metadata), a Hugging Face encoder "
-    "(config.json, tokenizer.json, model.safetensors)"
+    f"a student of this program ({ENCODER}), a PyLate folder (modules.json with a Dense module), a Stanford ColBERT or "
+    f"PLAID-X folder ({CONFIG}, {MODEL} with linear.weight, artifact.metadata) or a Hugging Face encoder ({CONFIG}, "
+    f"{TOKENIZER}, {MODEL})"
 )
 LINEAR = "linear.weight"
 IDENTITY = "torch.nn.modules.linear.Identity"
 TABLES = ("embeddings.word_embeddings.weight", "embeddings.tok_embeddings.weight")
-"""The embedding table, of BERT's kind and of ModernBERT's."""
+"""Names of the embedding table: BERT's and ModernBERT's."""
 POSITIONS = "embeddings.position_embeddings.weight"
 AFTER_PADDING = ("roberta", "xlm-roberta", "xlm-roberta-xl", "camembert", "mpnet")
-"""Model types whose positions begin behind the padding id."""
+"""Model types whose first position is the padding id plus one."""
 
 FEWEST_PIECES = 0.9
-"""Of the rows of an embedding table: it is padded to round numbers at most, so fewer are another model's."""
+"""Smallest share of an embedding table's rows that a tokenizer uses: tables are padded to round numbers at most."""
 
 
 @dataclass(frozen=True)
 class Layout:
-    """A folder that was understood.
+    """A folder whose layout is known.
 
-    ``prefix``: before the backbone's names in the weight files. ``projection``: files with a ``linear.weight`` (or
-    its name in ``projection_name``), applied in turn. ``dim``: width after them, ``None`` where there are none.
-    ``hidden``: width of the backbone. ``markers``: how the folder writes them, empty where it has none. ``rows``: of
-    the embedding table. ``digested``: the files beside ``PARTS`` that the vectors depend on.
+    ``prefix`` precedes the backbone's tensor names. ``projection`` lists files with a tensor ``projection_name``, which
+    are applied in turn; ``dim`` is the width after them, ``None`` without a projection. ``hidden`` is the backbone's
+    width, ``rows`` the number of rows of its embedding table, ``longest`` the number of pieces it has positions for.
+    ``markers`` is the folder's spelling of the markers, empty without markers. ``digested`` are patterns of files that
+    the vectors depend on, in addition to ``PARTS``.
     """
 
     name: str
@@ -71,7 +76,7 @@ class Layout:
     digested: tuple[str, ...] = ()
 
     def projection_weight(self) -> Float[Tensor, "D H"] | None:
-        """The folder's projection as one matrix, in float32; ``None`` where it has none."""
+        """The folder's projections as one matrix in float32, or ``None`` without a projection."""
         weight: Tensor | None = None
         for path in self.projection:
             with safe_open(path, framework="pt") as stream:
@@ -80,7 +85,7 @@ class Layout:
         return weight
 
     def backbone_weights(self) -> dict[str, Tensor]:
-        """The backbone's tensors by their own names, without pooling heads."""
+        """The backbone's tensors by their names in transformers, without pooling heads."""
         tensors: dict[str, Tensor] = {}
         for path in sorted(self.folder.glob(WEIGHTS)):
             with safe_open(path, framework="pt") as stream:
@@ -93,20 +98,18 @@ class Layout:
 def recognise(folder: Path) -> Layout:
     """The layout of ``folder``.
 
-    Raises ``InputError`` where it is none of those understood, where weights are pickled, and where the model would
-    need code of its own.
+    Raises ``InputError`` if the layout is unknown, if the weights are pickled, or if the model needs its own code.
     """
     missing = [part for part in PARTS if not any(folder.glob(part))]
     if missing:
         refuse_pickles(folder)
-        found = ", ".join(sorted(path.name for path in folder.iterdir())) or "nothing"
         raise InputError(
-            f"checkpoint {str(folder)!r}: no layout that is understood: lacks {', '.join(missing)} "
-            f"(found: {found}); understood are {KNOWN}"
+            f"checkpoint {str(folder)!r}: unknown layout, it lacks {', '.join(missing)} (found: {names_in(folder)}). "
+            f"Give {KNOWN}."
         )
     names = shapes_in(folder)
-    plain = _plain(folder, read_settings(folder / "config.json"), names)
-    if (folder / "encoder.json").is_file():
+    plain = _plain(folder, read_settings(folder / CONFIG), names)
+    if (folder / ENCODER).is_file():
         return _own(plain, names)
     if LINEAR in names:
         return _colbert(plain, names)
@@ -115,24 +118,24 @@ def recognise(folder: Path) -> Layout:
 
 
 def _plain(folder: Path, config: Mapping[str, Any], names: Mapping[str, tuple[int, ...]]) -> Layout:
-    """The encoder alone; its embedding table must have the shape that ``config`` says."""
+    """The encoder without a projection; checks that its embedding table has the shape in ``config``."""
     hidden = config.get("hidden_size")
     tables = [name for name in names if name.endswith(TABLES)]
     where = f"checkpoint {str(folder)!r}"
     if config.get("auto_map") and not tables:
-        raise InputError(f"{where}: needs Python code of its own (auto_map), which is never run")
+        raise InputError(f"{where}: needs its own Python code (auto_map), which is never run. Give another model.")
     if not isinstance(hidden, int) or not tables:
         raise InputError(
-            f"{where}: no encoder of BERT's or XLM-R's kind ({config.get('model_type', 'no model_type')}; need "
-            f"hidden_size in config.json and a tensor *{TABLES[0]}); understood are {KNOWN}"
+            f"{where}: not an encoder like BERT or XLM-R (got {config.get('model_type', 'no model_type')}, expected "
+            f"hidden_size in {CONFIG} and a tensor *{TABLES[0]}). Give {KNOWN}."
         )
     rows, columns = names[tables[0]]
     width = "embedding_size" if config.get("embedding_size") else "hidden_size"
-    for name, said, found in (("vocab_size", config.get("vocab_size"), rows), (width, config[width], columns)):
-        if said not in (None, found):
+    for name, expected, got in (("vocab_size", config.get("vocab_size"), rows), (width, config[width], columns)):
+        if expected not in (None, got):
             raise InputError(
-                f"{where}: config.json says {name} {said}, but {tables[0]} has {rows} rows of {columns} numbers; "
-                "give the config.json of these very weights"
+                f"{where}: {CONFIG} has {name} {expected}, but {tables[0]} has {rows} rows of {columns} numbers. "
+                f"Give the {CONFIG} of these weights."
             )
     prefix = tables[0].partition("embeddings.")[0]
     layers = config.get("num_hidden_layers")
@@ -143,7 +146,7 @@ def _plain(folder: Path, config: Mapping[str, Any], names: Mapping[str, tuple[in
 
 
 def _longest(config: Mapping[str, Any], positions: tuple[int, ...] | None) -> int | None:
-    """Pieces that there are positions for."""
+    """Number of pieces that have a position, or ``None`` if the model has no table of positions."""
     if positions is None:
         return None
     padding = config.get("pad_token_id")
@@ -153,13 +156,13 @@ def _longest(config: Mapping[str, Any], positions: tuple[int, ...] | None) -> in
 
 def _own(plain: Layout, names: Mapping[str, tuple[int, ...]]) -> Layout:
     folder = plain.folder
-    meta = read_settings(folder / "encoder.json")
+    settings = read_settings(folder / ENCODER)
     shape = names.get("projection.weight")
-    markers = meta.get("markers")
+    markers = settings.get("markers")
     return replace(
         plain, name="optical_ray", projection=tuple(folder.glob(WEIGHTS)) if shape else (),
         projection_name="projection.weight", dim=_projected(folder, shape, plain.hidden) if shape else None,
-        digested=("encoder.json",),
+        digested=(ENCODER,),
         markers=markers if isinstance(markers, dict) else dict(MARKERS) if markers else {},
     )  # fmt: skip
 
@@ -167,24 +170,26 @@ def _own(plain: Layout, names: Mapping[str, tuple[int, ...]]) -> Layout:
 def _colbert(plain: Layout, names: Mapping[str, tuple[int, ...]]) -> Layout:
     folder = plain.folder
     path = folder / "artifact.metadata"
-    meta = read_settings(path) if path.is_file() else {}
-    nested = meta.get("config")
-    meta = nested if isinstance(nested, dict) else meta
+    settings = read_settings(path) if path.is_file() else {}
+    nested = settings.get("config")
+    settings = nested if isinstance(nested, dict) else settings
     weights = tuple(path for path in folder.glob(WEIGHTS) if LINEAR in shapes_of(path))
     return replace(
         plain, name="colbert", projection=weights, dim=_projected(folder, names[LINEAR], plain.hidden),
         digested=("artifact.metadata",),
         markers={
-            "query": meta.get("query_token_id") or "[unused0]", "document": meta.get("doc_token_id") or "[unused1]",
+            "query": settings.get("query_token_id") or "[unused0]",
+            "document": settings.get("doc_token_id") or "[unused1]",
         },
     )  # fmt: skip
 
 
 def _projected(folder: Path, shape: tuple[int, ...], width: int, name: str = "the projection") -> int:
-    """Numbers that a projection of this shape gives; ``InputError`` where it does not read ``width``."""
+    """Output width of a projection of this shape; raises ``InputError`` if its input width is not ``width``."""
     if len(shape) != 2 or shape[1] != width:
         raise InputError(
-            f"checkpoint {str(folder)!r}: {name} reads {shape[-1]} numbers, but gets {width}; is it of this very model?"
+            f"checkpoint {str(folder)!r}: {name} does not fit the encoder (got input width {shape[-1]}, expected "
+            f"{width}). Give encoder and projection of one model."
         )
     return shape[0]
 
@@ -197,16 +202,19 @@ def _pylate(plain: Layout, dense: tuple[str, ...]) -> Layout:
         width = _projected(folder, shape, width, name)
         files.append(weights)
     path = folder / "config_sentence_transformers.json"
-    meta = read_settings(path) if path.is_file() else {}
-    prompts = meta.get("prompts")
+    settings = read_settings(path) if path.is_file() else {}
+    prompts = settings.get("prompts")
     prompts = prompts if isinstance(prompts, dict) else {}
-    written: dict[Role, str] = {
-        "query": meta.get("query_prefix", prompts.get("query")) or "",
-        "document": meta.get("document_prefix", prompts.get("document")) or "",
+    spellings: dict[Role, str] = {
+        "query": settings.get("query_prefix", prompts.get("query")) or "",
+        "document": settings.get("document_prefix", prompts.get("document")) or "",
     }
-    markers = {role: piece for role, piece in written.items() if piece}
+    markers = {role: piece for role, piece in spellings.items() if piece}
     if len(markers) == 1:
-        raise InputError(f"checkpoint {str(folder)!r}: only one of query and document has a marker ({markers})")
+        raise InputError(
+            f"checkpoint {str(folder)!r}: one marker is missing (got {markers}, expected both or neither of query and "
+            f"document). Correct {path.name}."
+        )
     return replace(
         plain, name="pylate", projection=tuple(files), dim=width, markers=markers,
         digested=("config_sentence_transformers.json", *DENSE),
@@ -214,37 +222,37 @@ def _pylate(plain: Layout, dense: tuple[str, ...]) -> Layout:
 
 
 def _dense(folder: Path, name: str) -> tuple[Path, tuple[int, ...]]:
-    """Weight file of a Dense module that is a plain projection, and the projection's shape."""
+    """Weight file and projection shape of a Dense module; raises ``InputError`` if it is more than a projection."""
     where = f"checkpoint {str(folder)!r}"
-    if not (folder / name / "config.json").is_file():
-        raise InputError(f"{where}: modules.json names {name}, but there is no {name}/config.json; fetch it again")
-    config = read_settings(folder / name / "config.json")
+    if not (folder / name / CONFIG).is_file():
+        raise InputError(f"{where}: modules.json names {name}, but {name}/{CONFIG} is missing. Fetch the folder again.")
+    config = read_settings(folder / name / CONFIG)
     refuse_pickles(folder / name)
     weights = next((path for path in sorted((folder / name).glob(WEIGHTS)) if LINEAR in shapes_of(path)), None)
     if weights is None:
-        raise InputError(f"{where}: {name} holds no {WEIGHTS} with {LINEAR}; fetch the folder again whole")
+        raise InputError(f"{where}: {name} has no {WEIGHTS} with {LINEAR}. Fetch the folder again.")
     activation = config.get("activation_function", IDENTITY)
     if config.get("bias") or config.get("use_residual") or activation != IDENTITY:
         raise InputError(
-            f"{where}: {name} is more than a linear projection (bias {config.get('bias')}, "
-            f"residual {config.get('use_residual')}, activation {activation}); only plain projections are read"
+            f"{where}: {name} is not a linear projection (got bias {config.get('bias')}, residual "
+            f"{config.get('use_residual')}, activation {activation}; expected none of them). Give another model."
         )
     return weights, shapes_of(weights)[LINEAR]
 
 
 def _dense_modules(folder: Path) -> tuple[str, ...]:
-    """Folders of the Dense modules that ``modules.json`` names, in their order; none where one vector is pooled."""
+    """Folders of the Dense modules in ``modules.json``, in order; empty for a model that pools its tokens."""
     path = folder / "modules.json"
     if not path.is_file():
         return ()
-    kinds = {place: name.rpartition(".")[2] for place, name in read_modules(path)}
-    return () if "Pooling" in kinds.values() else tuple(place for place, kind in kinds.items() if kind == "Dense")
+    kinds = {module: name.rpartition(".")[2] for module, name in read_modules(path)}
+    return () if "Pooling" in kinds.values() else tuple(module for module, kind in kinds.items() if kind == "Dense")
 
 
 def check_rows(layout: Layout, pieces: int) -> None:
-    """Raise ``InputError`` where the tokenizer is another model's, by its pieces and the embedding table's rows."""
+    """Raise ``InputError`` if a tokenizer of that many ``pieces`` does not fit the embedding table."""
     if not FEWEST_PIECES * layout.rows <= pieces <= layout.rows:
         raise InputError(
-            f"checkpoint {str(layout.folder)!r}: its tokenizer has {pieces} pieces, but its embedding table "
-            f"{layout.rows} rows; they do not belong together: give the tokenizer.json of these very weights"
+            f"checkpoint {str(layout.folder)!r}: tokenizer and weights are of different models (the tokenizer has "
+            f"{pieces} pieces, the embedding table {layout.rows} rows). Give the {TOKENIZER} of these weights."
         )

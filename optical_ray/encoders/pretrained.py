@@ -1,4 +1,4 @@
-"""Any Hugging Face encoder (XLM-R, BERT, ModernBERT), or a ColBERT made of one, as a late-interaction encoder."""
+"""A Hugging Face encoder (XLM-R, BERT, ModernBERT), or a ColBERT made from one, as a late-interaction encoder."""
 
 from __future__ import annotations
 
@@ -8,33 +8,39 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
-import tokenizers
 import torch
 from torch import nn
 
-from optical_ray.encoders.backbones import load_backbone, set_dropout
+from optical_ray.encoders.backbones import load_backbone, new_backbone, set_dropout
 from optical_ray.encoders.conventions import Support
-from optical_ray.encoders.interface import EncoderConfig
+from optical_ray.encoders.interface import EXAMPLE_TEXTS, EncoderConfig, check_limits
 from optical_ray.encoders.layouts import DENSE, EXTRAS, PARTS, Layout, check_rows, recognise
 from optical_ray.encoders.token_encoder import TokenEncoder
-from optical_ray.encoders.tokenizer import PieceTokenizer, Role, from_backend
-from optical_ray.encoders.trimming import kept_rows, resized
+from optical_ray.encoders.tokenizer import (
+    PieceTokenizer,
+    Role,
+    from_backend,
+    read_backend,
+    train_vocabulary,
+    write_backend,
+)
+from optical_ray.encoders.trimming import kept_rows, resize_embeddings
 from optical_ray.types import InputError
 
 
 @dataclass(frozen=True)
 class PretrainedEncoder(EncoderConfig):
-    """The encoder in the folder ``checkpoint``, or of that name on the Hugging Face hub.
+    """The encoder in the folder ``checkpoint``, or with that name on the Hugging Face hub.
 
-    Read are plain Hugging Face encoders, PyLate folders, Stanford ColBERT and PLAID-X folders and students of this
-    program; see ``layouts``. Of a ColBERT the projection and the markers are the folder's, the rest is said here.
+    Reads plain Hugging Face encoders, PyLate folders, Stanford ColBERT and PLAID-X folders, and students of this
+    program; see ``layouts``. The projection and the markers of a ColBERT come from its folder.
 
-    ``dim``: width of the linear projection (of a plain encoder its first weights are orthogonal, so cosines are kept
-    as well as ``dim`` allows), or null for the folder's own, and for a plain encoder's last layer as it is;
-    ``markers``: put the marker of its role before a text, as ColBERT does; lengths in pieces, specials included;
-    ``layers``: use the first so many, null for all; ``trim_vocabulary``: keep the embedding rows of pieces that the
-    study's text uses; ``support``, ``skip_punctuation``, ``query_expansion``: see ``Conventions``. Raises
-    ``InputError`` where the folder cannot be read.
+    ``dim``: width of the linear projection, whose initial weights are orthogonal for a plain encoder, so that cosines
+    are kept as well as ``dim`` allows; null: the folder's own projection, or the last layer of a plain encoder.
+    ``markers``: put the marker of its role before a text, as ColBERT does. ``query_length``, ``document_length``: in
+    pieces, special pieces included. ``layers``: number of layers to keep, counted from the first; null: all.
+    ``trim_vocabulary``: keep only the embedding rows of pieces that the study's text uses.
+    ``support``, ``skip_punctuation``, ``query_expansion``: see ``Conventions``.
     """
 
     kind: Literal["pretrained"] = "pretrained"
@@ -55,34 +61,32 @@ class PretrainedEncoder(EncoderConfig):
 
     def __post_init__(self) -> None:
         if not self.checkpoint:
-            raise ValueError("checkpoint: give a folder or a name on the Hugging Face hub")
-        if self.dim is not None and self.dim < 1:
-            raise ValueError(f"dim: must be >= 1 or null, got {self.dim}")
-        if min(self.query_length, self.document_length) < 4:
-            raise ValueError("query_length, document_length: must be >= 4 (two of them are sentence ends)")
-        if not 0 <= self.dropout < 1:
-            raise ValueError(f"dropout: must be in [0, 1), got {self.dropout}")
-        if self.layers is not None and self.layers < 1:
-            raise ValueError(f"layers: must be >= 1 or null, got {self.layers}")
+            raise ValueError("checkpoint: missing. Give a folder or a name on the Hugging Face hub.")
+        for name in ("dim", "layers"):
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise ValueError(f"{name}: out of range (got {value}, expected at least 1, or null)")
+        check_limits(query_length=self.query_length, document_length=self.document_length, dropout=self.dropout)
         self.conventions.check(markers=self.markers)
 
     @cached_property
     def layout(self) -> Layout:
-        """What the checkpoint holds; a hub name is downloaded (or found in the hub's own cache) first.
+        """The layout of the checkpoint; a hub name is downloaded first, unless the hub's cache has it.
 
-        Raises ``InputError`` where it cannot be read, has fewer layers than are asked for, or reads shorter texts.
+        Raises ``InputError`` if the checkpoint cannot be read, has fewer layers than configured, or has fewer positions
+        than the configured lengths.
         """
         folder = Path(self.checkpoint).expanduser()
         layout = recognise(folder if folder.is_dir() else self._download())
-        self._check_within("layers", layout.layers, "has {} layers")
+        self._check_at_most("layers", layout.layers, "the checkpoint has {} layers")
         for name in ("query_length", "document_length"):
-            self._check_within(name, layout.longest, "reads {} pieces at most, specials included")
+            self._check_at_most(name, layout.longest, "the checkpoint reads at most {} pieces, special pieces included")
         return layout
 
-    def _check_within(self, name: str, most: int | None, can: str) -> None:
-        asked = getattr(self, name)
-        if asked is not None and most is not None and asked > most:
-            raise InputError(f"{name}: the checkpoint {can.format(most)}, got {asked}; set {name}: {most} or less")
+    def _check_at_most(self, name: str, most: int | None, reason: str) -> None:
+        value = getattr(self, name)
+        if value is not None and most is not None and value > most:
+            raise InputError(f"{name}: {reason.format(most)} (got {value}). Set {name}: {most} or less.")
 
     def _download(self) -> Path:
         from huggingface_hub import snapshot_download
@@ -92,25 +96,29 @@ class PretrainedEncoder(EncoderConfig):
             return Path(snapshot_download(self.checkpoint, allow_patterns=[*PARTS, *EXTRAS, *DENSE]))
         except (HFValidationError, HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
             raise InputError(
-                f"checkpoint {self.checkpoint!r}: no such folder, and the Hugging Face hub does not give it "
-                f"({type(error).__name__}); check the name, or give the folder of a downloaded copy"
+                f"checkpoint {self.checkpoint!r}: no such folder, and the download from the Hugging Face hub failed "
+                f"({type(error).__name__}). Check the name, or give the folder of a downloaded copy."
             ) from error
 
-    def width(self) -> int | None:
-        """``dim``, or what the folder's files say; a hub name is not downloaded for it."""
-        return self.width_of_files() if Path(self.checkpoint).expanduser().is_dir() else self.dim
+    def width(self) -> int:
+        """``dim``, or the width in the checkpoint's files; a hub name is downloaded first.
 
-    def width_of_files(self) -> int:
-        """Width of a token's vector; a hub name is downloaded first. Raises ``InputError`` where ``dim`` is another."""
+        Raises ``InputError`` if the folder has a projection of another width than ``dim``.
+        """
         layout = self.layout
         if layout.dim is not None and self.dim not in (None, layout.dim):
             raise InputError(
-                f"dim: the checkpoint (layout: {layout.name}) projects to {layout.dim}, got {self.dim}; leave dim out"
+                f"dim: the checkpoint (layout: {layout.name}) has a projection to another width (got {self.dim}, "
+                f"expected {layout.dim}). Leave dim out."
             )
         return self.dim or layout.dim or layout.hidden
 
+    def width_before_download(self) -> int | None:
+        """``width`` of a local folder; of other checkpoints ``dim``."""
+        return self.width() if Path(self.checkpoint).expanduser().is_dir() else self.dim
+
     def identity(self) -> dict[str, Any]:
-        """All fields, the checkpoint as the digest of its files."""
+        """All fields, with the digest of the checkpoint's files in place of its path."""
         digest = hashlib.sha256()
         for part in (*PARTS, *self.layout.digested):
             for path in sorted(self.layout.folder.glob(part)):
@@ -120,45 +128,47 @@ class PretrainedEncoder(EncoderConfig):
         return {**self.settings(), "checkpoint": digest.hexdigest()}
 
     def tokenizer(self) -> PieceTokenizer | None:
-        """The checkpoint's own, with the marker pieces added where it lacks them."""
-        backend = self._backend()
+        """The checkpoint's tokenizer; the marker pieces of a plain encoder are added to it."""
+        backend = read_backend(self.layout.folder)
         check_rows(self.layout, backend.get_vocab_size(with_added_tokens=True))
-        written: dict[Role, str] = {}
+        spellings: dict[Role, str] = {}
         for role, piece in self.layout.markers.items() if self.markers else ():
             known = next((form for form in (piece, piece.strip()) if backend.token_to_id(form) is not None), None)
             if known is None:
-                raise InputError(f"checkpoint {self.checkpoint!r}: its marker {piece!r} is no piece of its tokenizer")
-            written[role] = known
-        markers = self.markers and (written or True)
+                raise InputError(
+                    f"checkpoint {self.checkpoint!r}: its marker {piece!r} is not a piece of its tokenizer. Fetch the "
+                    "folder again, or set markers: false."
+                )
+            spellings[role] = known
+        markers = self.markers and (spellings or True)
         try:
             return from_backend(backend, markers=markers, expands=self.query_expansion)
         except ValueError as error:
-            raise InputError(f"checkpoint {self.checkpoint!r}: {error}; XLM-R's and BERT's kinds are read") from error
-
-    def _backend(self) -> tokenizers.Tokenizer:
-        path = self.layout.folder / "tokenizer.json"
-        try:
-            return tokenizers.Tokenizer.from_file(str(path))
-        except Exception as error:  # the package raises nothing narrower
-            raise InputError(f"{path}: not readable as a fast tokenizer ({error})") from error
+            raise InputError(
+                f"checkpoint {self.checkpoint!r}: {error}. Give a model with the special pieces of XLM-R or BERT."
+            ) from error
 
     def build(self, tokenizer: PieceTokenizer) -> TokenEncoder:
-        """The checkpoint's weights in float32; new rows for the markers start at the table's mean."""
+        """The checkpoint's weights in float32; the rows of added markers start at the mean of the embedding table."""
         backbone = load_backbone(self.layout, self._config())
         full = self.tokenizer() if self.trim_vocabulary else None
         rows = None if full is None else kept_rows(full.backend, tokenizer.backend, self.layout.rows)
-        resized(backbone, tokenizer.size, rows)
-        return TokenEncoder.of(backbone, self._projection(), tokenizer, self.conventions)
+        own = read_backend(self.layout.folder)
+        spellings = tokenizer.marker_pieces
+        added = [index for role, index in tokenizer.markers.items() if own.token_to_id(spellings[role]) is None]
+        resize_embeddings(backbone, tokenizer.size, rows, new_pieces=added)
+        return TokenEncoder.from_tokenizer(backbone, self._projection(), tokenizer, self.conventions)
 
     def _config(self) -> Any:
-        from transformers import AutoConfig  # seconds to import
+        from transformers import AutoConfig  # takes seconds to import
 
         try:
             config = AutoConfig.from_pretrained(self.layout.folder, trust_remote_code=False)
         except ValueError as error:
             raise InputError(
-                f"checkpoint {self.checkpoint!r}: transformers knows no such model ({str(error).splitlines()[0]}); "
-                "code that comes with a checkpoint is never run"
+                f"checkpoint {self.checkpoint!r}: transformers does not know the model "
+                f"({str(error).splitlines()[0][:200]}). Code that comes with a checkpoint is never run. Give another "
+                "model."
             ) from error
         set_dropout(config, self.dropout)
         if self.layers is not None:
@@ -166,7 +176,7 @@ class PretrainedEncoder(EncoderConfig):
         return config
 
     def _projection(self) -> nn.Linear | None:
-        """The folder's own, or a new one of width ``dim``."""
+        """The folder's projection, or a new one of width ``dim``."""
         weight = self.layout.projection_weight()
         if weight is None and self.dim is None:
             return None
@@ -180,3 +190,17 @@ class PretrainedEncoder(EncoderConfig):
             else:
                 projection.weight = nn.Parameter(weight)
         return projection
+
+    @classmethod
+    def example(cls, folder: Path) -> PretrainedEncoder:
+        """A tiny BERT with random weights."""
+        from transformers import BertConfig  # takes seconds to import
+
+        tokenizer = train_vocabulary(EXAMPLE_TEXTS, 150)
+        config = BertConfig(
+            vocab_size=tokenizer.size, hidden_size=16, num_hidden_layers=1, num_attention_heads=2,
+            intermediate_size=16, max_position_embeddings=256, pad_token_id=tokenizer.pad,
+        )  # fmt: skip
+        new_backbone(config).save_pretrained(folder)  # type: ignore[operator]
+        write_backend(folder, tokenizer.backend)
+        return cls(checkpoint=str(folder), dim=8)

@@ -1,27 +1,28 @@
-"""An encoder of XLM-R's architecture, of any size, with new weights: for studies that need no download."""
+"""A randomly initialised encoder with XLM-R's architecture, of any size: for studies without a download."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from pathlib import Path
+from typing import Literal
 
 import torch
 from torch import nn
 from transformers.models.xlm_roberta.configuration_xlm_roberta import XLMRobertaConfig
 
 from optical_ray.encoders.conventions import Support
-from optical_ray.encoders.interface import EncoderConfig
+from optical_ray.encoders.interface import EncoderConfig, check_limits
 from optical_ray.encoders.token_encoder import TokenEncoder
 from optical_ray.encoders.tokenizer import PieceTokenizer
 
 
 @dataclass(frozen=True)
 class ScratchEncoder(EncoderConfig):
-    """XLM-R's architecture (Conneau et al. 2020) with random weights and a vocabulary of the study's own text.
+    """XLM-R's architecture (Conneau et al. 2020) with random weights; its vocabulary is trained on the study's text.
 
-    ``layers``, ``hidden``, ``heads``, ``intermediate``: the transformer's size; ``dim``: width of a token's
-    vector; ``vocabulary``: pieces at most; lengths in pieces, specials included; ``seed``: of the weights;
-    ``support``, ``skip_punctuation``, ``query_expansion``: see ``Conventions``.
+    ``layers``, ``hidden``, ``heads``, ``intermediate``: size of the transformer. ``dim``: width of a token's vector.
+    ``vocabulary``: largest number of pieces. ``query_length``, ``document_length``: in pieces, special pieces included.
+    ``seed``: of the weights. ``support``, ``skip_punctuation``, ``query_expansion``: see ``Conventions``.
     """
 
     kind: Literal["scratch"] = "scratch"
@@ -44,31 +45,20 @@ class ScratchEncoder(EncoderConfig):
     def __post_init__(self) -> None:
         for name in ("layers", "hidden", "heads", "intermediate", "dim"):
             if getattr(self, name) < 1:
-                raise ValueError(f"{name}: must be >= 1, got {getattr(self, name)}")
+                raise ValueError(f"{name}: out of range (got {getattr(self, name)}, expected at least 1)")
         if self.hidden % self.heads:
-            raise ValueError(f"hidden: must be a multiple of heads ({self.heads}), got {self.hidden}")
+            raise ValueError(f"hidden: not a multiple of heads (got {self.hidden} with {self.heads} heads)")
         if self.vocabulary < 100:
-            raise ValueError(f"vocabulary: must be >= 100, got {self.vocabulary}")
-        if min(self.query_length, self.document_length) < 4:
-            raise ValueError("query_length, document_length: must be >= 4 (two of them are sentence ends)")
-        if not 0 <= self.dropout < 1:
-            raise ValueError(f"dropout: must be in [0, 1), got {self.dropout}")
+            raise ValueError(f"vocabulary: out of range (got {self.vocabulary}, expected at least 100)")
+        check_limits(query_length=self.query_length, document_length=self.document_length, dropout=self.dropout)
 
-    def identity(self) -> dict[str, Any]:
-        """All fields: the weights depend on nothing else."""
-        return self.settings()
-
-    def width(self) -> int | None:
+    def width(self) -> int:
         """``dim``."""
         return self.dim
 
-    def tokenizer(self) -> PieceTokenizer | None:
-        """None: the vocabulary is trained on the study's text."""
-        return None
-
     def build(self, tokenizer: PieceTokenizer) -> TokenEncoder:
-        """New weights, drawn with ``seed``."""
-        from transformers.models.xlm_roberta.modeling_xlm_roberta import XLMRobertaModel  # seconds to import
+        """Random weights, drawn with ``seed``."""
+        from transformers.models.xlm_roberta.modeling_xlm_roberta import XLMRobertaModel  # takes seconds to import
 
         config = XLMRobertaConfig(
             vocab_size=tokenizer.size,
@@ -88,4 +78,9 @@ class ScratchEncoder(EncoderConfig):
             torch.manual_seed(self.seed)
             backbone = XLMRobertaModel(config, add_pooling_layer=False)
             projection = nn.Linear(self.hidden, self.dim, bias=False)
-        return TokenEncoder.of(backbone, projection, tokenizer, self.conventions)
+        return TokenEncoder.from_tokenizer(backbone, projection, tokenizer, self.conventions)
+
+    @classmethod
+    def example(cls, folder: Path) -> ScratchEncoder:
+        """One layer of width 16."""
+        return cls(layers=1, hidden=16, heads=2, intermediate=16, dim=4, vocabulary=150)

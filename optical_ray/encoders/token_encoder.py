@@ -18,12 +18,12 @@ from optical_ray.retrieval.embeddings import TokenEmbeddings
 
 
 class TokenEncoder(nn.Module):
-    """Piece ids in, a cloud of unit vectors out.
+    """Maps piece ids to a unit vector per token.
 
-    ``backbone`` is a Hugging Face encoder; ``projection`` is linear without bias, or ``None`` to use the
-    backbone's last layer as it is; ``specials`` are ids that give no vector (with ``support: pieces`` sentence
-    ends, markers, padding); ``signs`` give none in texts that hold ``document_marker``; ``mask`` is the id that
-    queries are expanded with: nothing attends to it, and it gives a vector.
+    ``backbone`` is a Hugging Face encoder; ``projection`` is linear without bias, or ``None`` to use the backbone's
+    last layer directly. Ids in ``specials`` have no vector (with ``support: pieces`` sentence ends, markers and
+    padding); ids in ``signs`` have none in texts that contain ``document_marker``. ``mask`` is the id that expands
+    queries: it has a vector, and no other piece attends to it.
     """
 
     skip: Tensor
@@ -53,10 +53,10 @@ class TokenEncoder(nn.Module):
         self.register_buffer("skip_in_documents", _flags(rows, signs), persistent=False)
 
     @classmethod
-    def of(
+    def from_tokenizer(
         cls, backbone: nn.Module, projection: nn.Linear | None, tokenizer: PieceTokenizer, conventions: Conventions
     ) -> TokenEncoder:
-        """The encoder of ``tokenizer``'s pieces, by ``conventions``."""
+        """An encoder that reads the pieces of ``tokenizer`` and follows ``conventions``."""
         return cls(
             backbone,
             projection,
@@ -83,21 +83,25 @@ class TokenEncoder(nn.Module):
         return table
 
     def forward(self, ids: Int[Tensor, "B L"]) -> TokenEmbeddings:
-        """Encode padded piece ids; attention sees all but padding, vectors stand at pieces that carry text."""
+        """Encode padded piece ids.
+
+        Padding is not attended to. ``norms`` are the vectors' norms before they are normalised. A text of special
+        pieces only has a vector for each of them, so that no text is empty.
+        """
         attended = ids != self.pad
         if self._mask is not None:
             attended = attended & (ids != self._mask)
         hidden = self.backbone(input_ids=ids, attention_mask=attended.long()).last_hidden_state
         vectors = hidden if self.projection is None else self.projection(hidden)
         mask = self._supported(ids)
-        mask = mask | (attended & ~mask.any(dim=1, keepdim=True))  # a text of specials alone still needs a vector
+        mask = mask | (attended & ~mask.any(dim=1, keepdim=True))
         vectors = vectors.float()
         norms = vectors.detach().norm(dim=-1) * mask
         vectors = nn.functional.normalize(vectors, dim=-1)
         return TokenEmbeddings(vectors * mask.unsqueeze(-1), mask, norms)
 
     def _supported(self, ids: Int[Tensor, "B L"]) -> Bool[Tensor, "B L"]:
-        """Where a vector counts."""
+        """Whether a piece has a vector."""
         mask = ~self.skip[ids]
         if self._document_marker is not None:
             is_document = (ids == self._document_marker).any(dim=1, keepdim=True)

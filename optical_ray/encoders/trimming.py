@@ -1,12 +1,13 @@
-"""A vocabulary of the pieces that are used, and an embedding table of their rows: same outputs, less memory.
+"""Trims a vocabulary to the pieces that are used, and the embedding table to their rows: same output, less memory.
 
-Of XLM-R's 250,002 pieces a few languages use a tenth, and with Adam every row costs sixteen bytes a dimension.
+A few languages use a tenth of XLM-R's 250,002 pieces; with Adam every row takes sixteen bytes per dimension.
 Source: Abdaoui et al. 2020 (arXiv 2010.05609), "Load What You Need: Smaller Versions of Multilingual BERT".
 """
 
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Collection, Sequence
 from typing import Any
 
@@ -17,37 +18,45 @@ from torch import nn
 from optical_ray.encoders.conventions import WORD_START
 from optical_ray.types import InputError
 
+BYTE_PIECE = re.compile(r"<0x[0-9A-F]{2}>")
+"""A byte of a character that is not in the vocabulary (SentencePiece's byte fallback)."""
 
-def trimmed(backend: tokenizers.Tokenizer, used: Collection[int]) -> tokenizers.Tokenizer:
-    """``backend`` with the pieces in ``used`` alone, ids renumbered in their old order; text made of them is cut alike.
 
-    Kept beside them: what was added to the vocabulary, the unknown piece, every piece of a single character that
-    ``used`` knows (so that a new word falls apart rather than being unknown), and the least likely piece (the cost of
-    an unknown character hangs on it). Raises ``InputError`` for a vocabulary other than Unigram or WordPiece.
+def trim_vocabulary(backend: tokenizers.Tokenizer, used: Collection[int]) -> tokenizers.Tokenizer:
+    """Keep the pieces with the ids ``used``, renumbered in their old order; text made of them is split as before.
+
+    In addition it keeps added tokens, the unknown piece, byte pieces of a vocabulary with byte fallback, every piece of
+    a single character that occurs in a used piece (so that a new word is split instead of being unknown), and the least
+    likely piece, because a unigram model derives the cost of an unknown character from it. Raises ``InputError`` if the
+    vocabulary is neither Unigram nor WordPiece.
     """
     content = json.loads(backend.to_str())
     model = content["model"]
     if model["type"] not in ("Unigram", "WordPiece"):
-        raise InputError(f"trim_vocabulary: only Unigram and WordPiece vocabularies can be cut, not {model['type']}")
+        raise InputError(
+            f"trim_vocabulary: cannot trim this vocabulary (got {model['type']}, expected Unigram or WordPiece). "
+            "Set trim_vocabulary: false."
+        )
     kept = _kept(backend, model, set(used), {token["id"] for token in content["added_tokens"]})
-    places = {old: new for new, old in enumerate(kept)}
+    new_ids = {old: new for new, old in enumerate(kept)}
     if model["type"] == "Unigram":
         model["vocab"] = [model["vocab"][old] for old in kept if old < len(model["vocab"])]
-        model["unk_id"] = places[model["unk_id"]]
+        model["unk_id"] = new_ids[model["unk_id"]]
     else:
-        model["vocab"] = {piece: places[old] for piece, old in model["vocab"].items() if old in places}
-    content["added_tokens"] = [{**token, "id": places[token["id"]]} for token in content["added_tokens"]]
-    _renumber(content.get("post_processor"), places)
+        model["vocab"] = {piece: new_ids[old] for piece, old in model["vocab"].items() if old in new_ids}
+    content["added_tokens"] = [{**token, "id": new_ids[token["id"]]} for token in content["added_tokens"]]
+    _renumber(content.get("post_processor"), new_ids)
     return tokenizers.Tokenizer.from_str(json.dumps(content))
 
 
 def _kept(backend: tokenizers.Tokenizer, model: dict[str, Any], used: set[int], added: set[int]) -> list[int]:
-    """Old ids that stay, in their order."""
+    """Old ids that are kept, sorted."""
     characters = {c for index in used for c in (backend.id_to_token(index) or "").replace("##", "")}
     kept = used | added
     for piece, index in backend.get_vocab(with_added_tokens=False).items():
         bare = piece.removeprefix(WORD_START).removeprefix("##")
-        if len(bare or piece) == 1 and (bare or piece) in characters:
+        is_known_character = len(bare or piece) == 1 and (bare or piece) in characters
+        if is_known_character or (model.get("byte_fallback") and BYTE_PIECE.fullmatch(piece)):
             kept.add(index)
     if model["type"] == "Unigram":
         kept |= {model["unk_id"], min(range(len(model["vocab"])), key=lambda index: model["vocab"][index][1])}
@@ -56,25 +65,25 @@ def _kept(backend: tokenizers.Tokenizer, model: dict[str, Any], used: set[int], 
     return sorted(kept)
 
 
-def _renumber(node: Any, places: dict[int, int]) -> None:
-    """Put the new ids into a post-processor: ``ids`` of a template, the pairs of BERT's and RoBERTa's kinds."""
+def _renumber(node: Any, new_ids: dict[int, int]) -> None:
+    """Put the new ids into a post-processor: ``ids`` of a template, ``sep`` and ``cls`` of BERT's and RoBERTa's."""
     if isinstance(node, dict):
         for key, value in node.items():
             if key == "ids" and isinstance(value, list):
-                node[key] = [places[index] for index in value]
+                node[key] = [new_ids[index] for index in value]
             elif key in ("sep", "cls") and isinstance(value, list):
-                node[key] = [value[0], places[value[1]]]
+                node[key] = [value[0], new_ids[value[1]]]
             else:
-                _renumber(value, places)
+                _renumber(value, new_ids)
     elif isinstance(node, list):
         for value in node:
-            _renumber(value, places)
+            _renumber(value, new_ids)
 
 
 def kept_rows(full: tokenizers.Tokenizer, small: tokenizers.Tokenizer, num_rows: int) -> list[int]:
-    """Row in ``full``'s table of ``num_rows`` for every piece of ``small``, in ``small``'s order.
+    """Rows in the table of ``full`` (with ``num_rows`` rows) for the pieces of ``small``, in the order of ``small``.
 
-    Markers that were added behind the table have none: they come last, and are left out.
+    Markers that were added after the last row are left out; their ids are the largest.
     """
     pieces = [str(small.id_to_token(index)) for index in range(small.get_vocab_size(with_added_tokens=True))]
     rows = [full.token_to_id(piece) for piece in pieces]
@@ -83,20 +92,25 @@ def kept_rows(full: tokenizers.Tokenizer, small: tokenizers.Tokenizer, num_rows:
     return known
 
 
-def resized(backbone: Any, size: int, rows: Sequence[int] | None = None) -> None:
-    """Make the embedding table of ``backbone`` hold ``rows`` (all, where ``None``) and at least ``size`` rows.
+def resize_embeddings(
+    backbone: Any, size: int, rows: Sequence[int] | None = None, new_pieces: Collection[int] = ()
+) -> None:
+    """Reduce the embedding table of ``backbone`` to ``rows`` (``None``: all) and extend it to at least ``size`` rows.
 
-    Rows beyond those that are there start at the whole table's mean.
+    Rows that are added, and the rows of ``new_pieces``, start at the mean of the original table. A table that is padded
+    to a round number already has a row for a new piece, but that row was never trained.
     """
     old = backbone.get_input_embeddings()
     table, mean = old.weight.detach(), old.weight.detach().mean(dim=0)
     kept = table if rows is None else table[torch.tensor(rows)]
     if len(kept) < size:
         kept = torch.cat([kept, mean.expand(size - len(kept), -1)])
-    if kept is table:
+    if kept is table and not new_pieces:
         return
-    fresh: nn.Embedding = nn.Embedding.from_pretrained(  # type: ignore[no-untyped-call]
-        kept.clone(), freeze=False, padding_idx=old.padding_idx
+    kept = kept.clone()
+    kept[list(new_pieces)] = mean
+    embedding: nn.Embedding = nn.Embedding.from_pretrained(  # type: ignore[no-untyped-call]
+        kept, freeze=False, padding_idx=old.padding_idx
     )
-    backbone.set_input_embeddings(fresh)
+    backbone.set_input_embeddings(embedding)
     backbone.config.vocab_size = len(kept)

@@ -1,4 +1,4 @@
-"""The folder that Stanford's ColBERT and PLAID-X load: an ``HF_ColBERT`` and its ``artifact.metadata``.
+"""Export for Stanford's ColBERT and PLAID-X: the weights of an ``HF_ColBERT`` and ``artifact.metadata``.
 
 Source: colbert-ai 0.2.22, ``colbert/modeling``; PLAID-X, github.com/hltcoe/ColBERT-X.
 """
@@ -10,14 +10,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from optical_ray.encoders.checkpoint_files import MODEL
 from optical_ray.encoders.conventions import punctuation
+from optical_ray.encoders.layouts import LINEAR
 from optical_ray.export.interface import Format, Student
 from optical_ray.export.parts import backbone_weights, projection_weight, write_config, write_tokenizer, write_weights
 from optical_ray.study.files import write_json
 from optical_ray.types import InputError
 
 FAMILIES = {"xlm-roberta": ("roberta", "xlm-roberta-base"), "bert": ("bert", "bert-base-multilingual-uncased")}
-"""Model type -> prefix of the encoder's tensors, and a model of that type by which the programs know the class."""
+"""Model type -> prefix of the encoder's tensors, and the model name from which both programs derive the class."""
 
 
 @dataclass(frozen=True)
@@ -26,16 +28,19 @@ class ColBERT(Format):
 
     kind: Literal["colbert"] = "colbert"
 
+    library = "colbert"
+
     def write(self, student: Student, folder: Path) -> None:
-        """Write weights, tokenizer and metadata; raises ``InputError`` for an encoder without markers."""
+        """Write weights, tokenizer and metadata; raises ``InputError`` if the encoder has no markers."""
         family = _family(student)
         markers = student.tokenizer.marker_pieces
         if not markers:
             raise InputError(
-                "--format colbert: it puts markers into every text, and this student has none; use pylate or hf"
+                "--format colbert: needs markers, because ColBERT inserts them into every text, and this student has "
+                "none. Use --format pylate or hf."
             )
         tensors = backbone_weights(student, prefix=f"{family[0]}.")
-        write_weights(folder / "model.safetensors", {**tensors, "linear.weight": projection_weight(student.encoder)})
+        write_weights(folder / MODEL, {**tensors, LINEAR: projection_weight(student.encoder)})
         write_config(student, folder, "HF_ColBERT")
         write_tokenizer(student.tokenizer, folder, max(student.query_length, student.document_length), {})
         metadata: dict[str, Any] = {
@@ -46,7 +51,7 @@ class ColBERT(Format):
             "dim": student.encoder.dim,
             "query_maxlen": student.query_length,
             "doc_maxlen": student.document_length,
-            "mask_punctuation": True,  # colbert-ai 0.2.22 cannot read a document where it is off
+            "mask_punctuation": True,  # colbert-ai 0.2.22 cannot encode documents without it
             "attend_to_mask_tokens": False,
             "similarity": "cosine",
             "interaction": "colbert",
@@ -58,29 +63,32 @@ class ColBERT(Format):
         write_json(folder / "artifact.metadata", metadata)
 
     def differences(self, student: Student) -> tuple[str, ...]:
-        """Specials and masks always count, punctuation in documents never does."""
+        """ColBERT always uses the vectors of special pieces and masks, and never those of punctuation in documents."""
         conventions = student.encoder.conventions
-        found = []
+        differences = []
         if conventions.support != "all":
-            found.append("the vectors of sentence ends and markers count there, and do not here (support: pieces)")
+            differences.append(
+                "ColBERT uses the vectors of sentence ends and markers, this program does not (support: pieces)"
+            )
         if not conventions.query_expansion:
-            found.append(
-                "queries are padded with mask pieces that count there, and are not here (query_expansion: false)"
+            differences.append(
+                "ColBERT pads queries with mask pieces and uses their vectors, this program does not "
+                "(query_expansion: false)"
             )
         theirs, ours = skipped_pieces(student)
         if theirs != ours:
-            found.append(
-                f"{len(theirs)} pieces that begin a punctuation sign give no vector in documents there, "
-                f"{len(ours)} punctuation pieces here (skip_punctuation: {str(conventions.skip_punctuation).lower()})"
+            differences.append(
+                f"ColBERT skips {len(theirs)} pieces in documents, the first of every punctuation sign; this program "
+                f"skips {len(ours)} punctuation pieces (skip_punctuation: {str(conventions.skip_punctuation).lower()})"
             )
-        return tuple(found)
+        return tuple(differences)
 
     def usage(self, student: Student) -> str:
-        """Loading and encoding."""
+        """Load the folder and encode texts."""
         return (
             "from colbert.infra import ColBERTConfig\n"
             "from colbert.modeling.checkpoint import Checkpoint\n\n"
-            'folder = "path/of/this/folder"\n'
+            'folder = "path/to/this/folder"\n'
             "model = Checkpoint(folder, colbert_config=ColBERTConfig(model_name=folder))\n"
             'queries = model.queryFromText(["a query"])\n'
             'documents = model.docFromText(["a document"], keep_dims=False)\n'
@@ -88,7 +96,7 @@ class ColBERT(Format):
 
 
 def skipped_pieces(student: Student) -> tuple[frozenset[int], frozenset[int]]:
-    """Ids that give no vector in documents there (the first piece of every punctuation sign), and here."""
+    """Ids that ColBERT skips in documents (the first piece of every punctuation sign), and those skipped here."""
     backend = student.tokenizer.backend
     theirs = frozenset(backend.encode(sign, add_special_tokens=False).ids[0] for sign in string.punctuation)
     return theirs, punctuation(backend) if student.encoder.conventions.skip_punctuation else frozenset()
@@ -98,7 +106,7 @@ def _family(student: Student) -> tuple[str, str]:
     config: Any = student.encoder.backbone.config
     if config.model_type not in FAMILIES:
         raise InputError(
-            f"--format colbert: encoders of type {', '.join(FAMILIES)} can be written, "
-            f"this is {config.model_type}; use --format hf"
+            f"--format colbert: cannot write this encoder (got {config.model_type}, expected "
+            f"{' or '.join(FAMILIES)}). Use --format hf."
         )
     return FAMILIES[config.model_type]

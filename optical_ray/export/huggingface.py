@@ -1,4 +1,4 @@
-"""A Hugging Face folder: transformers loads it as an encoder, sentence-transformers from 6 on as a retriever.
+"""Export for transformers, which loads the encoder, and sentence-transformers >= 6, which loads the retriever.
 
 Source: sentence-transformers 6.2.0, ``MultiVectorEncoder`` and ``MultiVectorMask``.
 """
@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from optical_ray.encoders.checkpoint_files import CONFIG, MODEL
 from optical_ray.encoders.conventions import punctuation
 from optical_ray.export.interface import Format, Student
 from optical_ray.export.parts import backbone_weights, write_config, write_dense, write_tokenizer, write_weights
@@ -23,15 +24,17 @@ class HuggingFace(Format):
 
     kind: Literal["hf"] = "hf"
 
+    library = "sentence-transformers"
+
     def write(self, student: Student, folder: Path) -> None:
-        """Write weights, tokenizer and the modules that make vectors of its last layer."""
+        """Write weights, tokenizer and the modules that compute token vectors from the last layer."""
         tokenizer, expands = student.tokenizer, student.encoder.conventions.query_expansion
-        write_weights(folder / "model.safetensors", backbone_weights(student))
+        write_weights(folder / MODEL, backbone_weights(student))
         write_config(student, folder)
         write_tokenizer(tokenizer, folder, max(student.query_length, student.document_length), {})
         modules = ["base.modules.transformer.Transformer", "base.modules.dense.Dense"]
         write_dense(student, folder / "1_Dense")
-        write_json(folder / "1_Dense" / "config.json", {**read_json(folder / "1_Dense" / "config.json"), **TOKENS})
+        write_json(folder / "1_Dense" / CONFIG, {**read_json(folder / "1_Dense" / CONFIG), **TOKENS})
         for mask in _masks(student):
             _module(folder, modules, "multi_vector_encoder.modules.multi_vector_mask.MultiVectorMask", mask)
         _module(folder, modules, "base.modules.normalize.Normalize", TOKENS)
@@ -63,28 +66,28 @@ class HuggingFace(Format):
         write_json(folder / "config_sentence_transformers.json", config)
 
     def differences(self, student: Student) -> tuple[str, ...]:
-        """None: its masks say which tokens count on either side."""
+        """Empty: masks select the same tokens in queries and documents."""
         return ()
 
     def usage(self, student: Student) -> str:
-        """Loading and encoding."""
+        """Load the folder and score a document."""
         return (
             "from sentence_transformers import MultiVectorEncoder  # >= 6\n\n"
-            'model = MultiVectorEncoder("path/of/this/folder")\n'
+            'model = MultiVectorEncoder("path/to/this/folder")\n'
             'scores = model.similarity(model.encode_query(["a query"]), model.encode_document(["a document"]))\n'
         )
 
 
 def _module(folder: Path, modules: list[str], name: str, config: dict[str, Any]) -> None:
-    """A module without weights, the next in the list."""
-    place = folder / f"{len(modules)}_{name.rpartition('.')[2]}"
-    place.mkdir()
-    write_json(place / "config.json", config)
+    """Add a module without weights to the list and write its configuration."""
+    path = folder / f"{len(modules)}_{name.rpartition('.')[2]}"
+    path.mkdir()
+    write_json(path / CONFIG, config)
     modules.append(name)
 
 
 def _masks(student: Student) -> list[dict[str, Any]]:
-    """What gives no vector: sentence ends and markers on both sides, punctuation in documents."""
+    """Pieces without a vector: special pieces in queries and documents, punctuation in documents."""
     tokenizer, conventions = student.tokenizer, student.encoder.conventions
     specials = tokenizer.specials - {tokenizer.pad} if conventions.support == "pieces" else frozenset()
     signs = punctuation(tokenizer.backend) if conventions.skip_punctuation else frozenset()

@@ -1,4 +1,4 @@
-"""What every export format offers: a student becomes a folder that another program loads."""
+"""The interface of export formats: each writes a student as a folder that another program loads."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from optical_ray.encoders.tokenizer import PieceTokenizer
 
 @dataclass(frozen=True)
 class Student:
-    """A distilled encoder that leaves: its weights, its tokenizer, its lengths in pieces (specials included)."""
+    """A distilled encoder to export: weights, tokenizer, and lengths in pieces (special pieces included)."""
 
     encoder: TokenEncoder
     tokenizer: PieceTokenizer
@@ -22,27 +22,31 @@ class Student:
 
     @classmethod
     def open(cls, folder: Path) -> Student:
-        """Read a trial's student folder; raises ``InputError`` where it is none."""
+        """Read the folder of a trial's student; raises ``InputError`` if it has no student."""
         checkpoint = Checkpoint.open(folder)
         return cls(checkpoint.load(), checkpoint.tokenizer(), checkpoint.query_length, checkpoint.document_length)
 
 
 class Format(ABC):
-    """A layout of another program: a frozen dataclass with a ``kind``. Weights are written as safetensors only."""
+    """A folder layout of another program: a frozen dataclass with a ``kind``.
+
+    ``library`` is the name of the program in the hub's model cards. Weights are written only as safetensors.
+    """
 
     kind: str
+    library: str
 
     @abstractmethod
     def write(self, student: Student, folder: Path) -> None:
-        """Write ``student`` to ``folder``, which is there and empty; raises ``InputError`` where it cannot hold it."""
+        """Write ``student`` to the empty ``folder``; raises ``InputError`` if the layout cannot represent it."""
 
     @abstractmethod
     def differences(self, student: Student) -> tuple[str, ...]:
-        """What the other program scores in another way than this one, a sentence each; empty: scores are equal.
+        """What the other program scores differently, one sentence each; empty if scores are equal.
 
-        Token vectors are equal in every format; what may differ is which of them count.
+        Token vectors are equal in every format; the programs may differ in which of them they use.
         """
 
     @abstractmethod
     def usage(self, student: Student) -> str:
-        """A few lines of Python that load the folder, for the model card."""
+        """Python lines that load the folder and encode texts, for the model card."""

@@ -13,7 +13,8 @@ from jaxtyping import Float
 from safetensors.torch import save_file
 from torch import Tensor
 
-from optical_ray.encoders.layouts import IDENTITY, TABLES
+from optical_ray.encoders.checkpoint_files import CONFIG, MODEL, TOKENIZER
+from optical_ray.encoders.layouts import IDENTITY, LINEAR, TABLES
 from optical_ray.encoders.token_encoder import TokenEncoder
 from optical_ray.encoders.tokenizer import PieceTokenizer
 from optical_ray.export.interface import Student
@@ -27,7 +28,7 @@ NAMES = {
 
 
 def backbone_weights(student: Student, prefix: str = "") -> dict[str, Tensor]:
-    """The encoder's tensors in float32; its embedding table has a row for every piece of the tokenizer and no more."""
+    """The encoder's tensors in float32, with one embedding row for each piece of the tokenizer."""
     size = student.tokenizer.size
     tensors = student.encoder.backbone.state_dict()
     cut = {name: value[:size] if name.endswith(TABLES) else value for name, value in tensors.items()}
@@ -37,17 +38,17 @@ def backbone_weights(student: Student, prefix: str = "") -> dict[str, Tensor]:
 
 
 def projection_weight(encoder: TokenEncoder) -> Float[Tensor, "D H"]:
-    """The projection's matrix; the identity where the student uses its last layer as it is."""
+    """The projection's matrix, or the identity if the student has no projection."""
     return torch.eye(encoder.dim) if encoder.projection is None else encoder.projection.weight.detach().float()
 
 
 def write_weights(path: Path, tensors: Mapping[str, Tensor]) -> None:
-    """Write a safetensors file as transformers marks its own."""
+    """Write a safetensors file with the metadata that transformers expects."""
     save_file({name: value.clone().contiguous() for name, value in tensors.items()}, path, metadata={"format": "pt"})
 
 
 def write_config(student: Student, folder: Path, architecture: str | None = None) -> None:
-    """``config.json``, with the vocabulary's size and the class of the model."""
+    """Write ``config.json`` with the vocabulary's size and the class of the model."""
     config: Any = copy.deepcopy(student.encoder.backbone.config)
     config.vocab_size = student.tokenizer.size
     config.architectures = [architecture or type(student.encoder.backbone).__name__]
@@ -56,20 +57,21 @@ def write_config(student: Student, folder: Path, architecture: str | None = None
 
 
 def write_dense(student: Student, folder: Path) -> None:
-    """A Dense module of sentence-transformers and PyLate that is the projection, on the vectors of tokens."""
+    """Write the projection as a Dense module of sentence-transformers and PyLate."""
     folder.mkdir()
     weight = projection_weight(student.encoder)
-    write_weights(folder / "model.safetensors", {"linear.weight": weight})
+    write_weights(folder / MODEL, {LINEAR: weight})
     config = {
         "in_features": weight.shape[1], "out_features": weight.shape[0], "bias": False, "activation_function": IDENTITY,
     }  # fmt: skip
-    write_json(folder / "config.json", config)
+    write_json(folder / CONFIG, config)
 
 
 def write_tokenizer(tokenizer: PieceTokenizer, folder: Path, max_length: int, names: Mapping[str, str]) -> None:
-    """``tokenizer.json`` and ``tokenizer_config.json`` for transformers 4 and 5; ``names`` renames marker pieces.
+    """Write ``tokenizer.json`` and ``tokenizer_config.json`` for transformers 4 and 5.
 
-    A text becomes ``<s> pieces </s>``, as it does here before its marker is put behind the first.
+    ``names`` maps marker pieces to new names. The tokenizer turns a text into ``<s> pieces </s>``; the other program
+    inserts the marker after the first piece.
     """
     content = json.loads(tokenizer.backend.to_str())
     content["post_processor"] = _template(tokenizer)
@@ -80,7 +82,7 @@ def write_tokenizer(tokenizer: PieceTokenizer, folder: Path, max_length: int, na
         content["model"]["vocab"] = {names.get(piece, piece): index for piece, index in vocabulary.items()}
     else:
         content["model"]["vocab"] = [[names.get(piece, piece), score] for piece, score in vocabulary]
-    (folder / "tokenizer.json").write_text(json.dumps(content, ensure_ascii=False), encoding="utf-8")
+    (folder / TOKENIZER).write_text(json.dumps(content, ensure_ascii=False), encoding="utf-8")
     specials = {
         role: next((name for name in choices if tokenizer.backend.token_to_id(name) is not None), None)
         for role, choices in NAMES.items()

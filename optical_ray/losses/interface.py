@@ -1,4 +1,4 @@
-"""What every distillation loss offers: two clouds of tokens in, a scalar and its diagnostics out."""
+"""The interface of distillation losses: token embeddings of both sides in, a scalar and its diagnostics out."""
 
 from __future__ import annotations
 
@@ -27,23 +27,41 @@ class LossOutput:
 class Loss(Configurable, ABC):
     """A distillation loss: a frozen dataclass with a ``kind``, called on the two sides of ``B`` sentence pairs.
 
-    ``in_batch`` says that pairs of a batch see each other: then the training step hands it the batch of all
-    workers, so that the number of workers changes nothing.
+    A subclass implements ``compute``. ``in_batch`` is true if the loss of a pair depends on the other pairs of the
+    batch; the training step then passes the batch of all workers, so that the result does not depend on their number.
     """
 
     kind: str
     in_batch: ClassVar[bool] = False
 
-    @abstractmethod
     def __call__(self, student: TokenEmbeddings, teacher: TokenEmbeddings) -> LossOutput:
-        """Loss of ``student`` (B, M, D), the foreign side, against ``teacher`` (B, N, D), the pivot side."""
+        """Loss of ``student`` (B, M, D), the foreign side, against ``teacher`` (B, N, D), the pivot side.
+
+        It is computed in float32 (float64 for float64 embeddings), without autocast.
+        """
+        with full_precision(student, teacher) as sides:
+            return self.compute(*sides)
+
+    @abstractmethod
+    def compute(self, student: TokenEmbeddings, teacher: TokenEmbeddings) -> LossOutput:
+        """Compute the loss; embeddings are float32 or float64, and autocast is off.
+
+        Padding must have no influence, and a pair with an empty side must give neither NaN nor infinity.
+        """
+
+    def canonical(self) -> tuple[float, Loss]:
+        """A factor and a loss in normal form: for unit vectors, this loss is their product.
+
+        Losses that align tokens equally, up to the factor, have equal normal forms.
+        """
+        return 1.0, self
 
 
 @contextmanager
 def full_precision(
     student: TokenEmbeddings, teacher: TokenEmbeddings
 ) -> Iterator[tuple[TokenEmbeddings, TokenEmbeddings]]:
-    """Both sides in float32 (float64 stays), and no autocast while a loss looks at them."""
+    """Convert both sides to float32 (float64 is kept) and disable autocast in the ``with`` block."""
     with torch.autocast(student.vectors.device.type, enabled=False):
         yield _at_least_float32(student), _at_least_float32(teacher)
 

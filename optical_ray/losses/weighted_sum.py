@@ -1,36 +1,27 @@
-"""Several losses at once, each with its weight.
+"""A weighted sum of losses.
 
-Shapes: ``B`` pairs, ``M`` student tokens, ``N`` teacher tokens, ``D`` embedding dim.
+Shapes: ``B`` pairs, ``M`` student tokens, ``N`` teacher tokens, ``D`` embedding dimension.
 """
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import torch
 from torch import Tensor
 
 from optical_ray.losses.interface import Loss, LossOutput
-from optical_ray.registry import Configurable, members
+from optical_ray.registry import AnyOf, Configurable
 from optical_ray.retrieval.embeddings import TokenEmbeddings
-
-
-class AnyLoss:
-    """Tells a validator, in its own plain-data language, that a field holds any loss of the room but a sum."""
-
-    def __get_pydantic_core_schema__(self, source: Any, handler: Any) -> dict[str, Any]:
-        kinds: dict[str, type[Loss]] = members("optical_ray.losses", Loss)  # type: ignore[type-abstract]
-        choices = {kind: handler.generate_schema(loss) for kind, loss in kinds.items() if loss is not WeightedSum}
-        return {"type": "tagged-union", "discriminator": "kind", "choices": choices}
 
 
 @dataclass(frozen=True)
 class WeightedLoss(Configurable):
-    """One term: ``weight`` > 0 times ``loss``."""
+    """One term of a sum: ``weight`` > 0 times ``loss``, which is not a sum itself."""
 
-    loss: Annotated[Loss, AnyLoss()]
+    loss: Annotated[Loss, AnyOf("optical_ray.losses", Loss, without=("sum",))]
     weight: float = 1.0
 
     def __post_init__(self) -> None:
@@ -40,10 +31,10 @@ class WeightedLoss(Configurable):
 
 @dataclass(frozen=True)
 class WeightedSum(Loss):
-    """sum over terms of weight x loss; terms may be of any kind but this one, each kind once.
+    """Sum over terms of weight x loss. Terms can be of any other kind, each kind once.
 
-    Every term's value is reported as ``loss/<kind>``, beside its own diagnostics. Pairs see each other where they do
-    in any term.
+    Each term's value is reported as ``loss/<kind>``, in addition to its own diagnostics. ``in_batch`` is true if it is
+    true for any term.
     """
 
     kind: Literal["sum"] = "sum"
@@ -63,11 +54,17 @@ class WeightedSum(Loss):
     def in_batch(self) -> bool:  # type: ignore[override]
         return any(term.loss.in_batch for term in self.terms)
 
-    def __call__(self, student: TokenEmbeddings, teacher: TokenEmbeddings) -> LossOutput:
+    def compute(self, student: TokenEmbeddings, teacher: TokenEmbeddings) -> LossOutput:
         diagnostics: dict[str, Tensor] = {}
         weighted = []
         for term in self.terms:
-            out = term.loss(student, teacher)
-            weighted.append(term.weight * out.loss)
-            diagnostics |= out.diagnostics | {f"loss/{term.loss.kind}": out.loss.detach()}
+            output = term.loss(student, teacher)
+            weighted.append(term.weight * output.loss)
+            diagnostics |= output.diagnostics | {f"loss/{term.loss.kind}": output.loss.detach()}
         return LossOutput(torch.stack(weighted).sum(), diagnostics)
+
+    def canonical(self) -> tuple[float, Loss]:
+        """Terms in normal form, ordered by kind; factors move into the weights."""
+        forms = [(term.weight, *term.loss.canonical()) for term in self.terms]
+        terms = [WeightedLoss(loss, weight * factor) for weight, factor, loss in forms]
+        return 1.0, WeightedSum(terms=tuple(sorted(terms, key=lambda term: term.loss.kind)))

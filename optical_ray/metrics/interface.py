@@ -1,4 +1,4 @@
-"""What every measure of a ranking offers: its name in the field, its name in trec_eval, and what is left to do."""
+"""What every metric offers: its name, trec_eval's name for it, and the step from trec_eval's value to its own."""
 
 from __future__ import annotations
 
@@ -6,12 +6,14 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
+from optical_ray.registry import Configurable
+
 
 @dataclass(frozen=True)
-class Metric(ABC):
-    """A measure as a value: ``kind`` is its name in the field, ``cutoff`` the rank it looks to, None for all ranks.
+class Metric(Configurable, ABC):
+    """A measure of a ranking: ``kind`` is its name, ``cutoff`` the last rank that it uses (None: all ranks).
 
-    ``cutoff_rule`` says whether a cutoff may or must be given; ``aliases`` are other names it is written by.
+    ``cutoff_rule`` states whether a cutoff is required, optional or not allowed; ``aliases`` are other names of it.
     Raises ``ValueError`` for a cutoff that breaks the rule.
     """
 
@@ -30,14 +32,14 @@ class Metric(ABC):
 
     @property
     def name(self) -> str:
-        """As it is written in the field: ``nDCG@20``."""
+        """Kind and cutoff: ``nDCG@20``."""
         return self.kind if self.cutoff is None else f"{self.kind}@{self.cutoff}"
 
     @property
     @abstractmethod
     def trec_name(self) -> str:
-        """The measure that trec_eval is asked for: ``ndcg_cut.20``."""
+        """The measure that trec_eval computes: ``ndcg_cut.20``."""
 
     def finish(self, value: float) -> float:
-        """This measure's value from trec_eval's."""
+        """Return this metric's value, given trec_eval's."""
         return value

@@ -11,8 +11,8 @@ from optical_ray.metrics.interface import Metric
 class NDCG(Metric):
     """sum of grade / log2(1 + rank), divided by that of the best possible ranking.
 
-    Uses the grades themselves as gains, whatever level counts as relevant elsewhere. Source: Järvelin and Kekäläinen,
-    TOIS 2002, as trec_eval computes it.
+    The gains are the grades themselves, whatever ``relevance_level`` is. Source: Järvelin and Kekäläinen, TOIS 2002, as
+    computed by trec_eval.
 
     >>> NDCG(cutoff=20).trec_name
     'ndcg_cut.20'

@@ -9,7 +9,7 @@ from optical_ray.metrics.interface import Metric
 
 @dataclass(frozen=True)
 class Precision(Metric):
-    """Share of the first ``cutoff`` documents that is relevant (of ``cutoff``, even where fewer were retrieved).
+    """Number of relevant documents among the first ``cutoff``, divided by ``cutoff``.
 
     >>> Precision(cutoff=10).trec_name
     'P.10'

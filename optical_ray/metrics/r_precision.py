@@ -9,7 +9,7 @@ from optical_ray.metrics.interface import Metric
 
 @dataclass(frozen=True)
 class RPrecision(Metric):
-    """Share of the first R documents that is relevant, R being the number of relevant documents of the topic.
+    """Precision at rank R, where R is the number of relevant documents of the topic.
 
     >>> RPrecision().trec_name
     'Rprec'

@@ -9,7 +9,7 @@ from optical_ray.metrics.interface import Metric
 
 @dataclass(frozen=True)
 class Recall(Metric):
-    """Share of the relevant documents that lies within the first ``cutoff``.
+    """Share of the relevant documents that are among the first ``cutoff``.
 
     >>> Recall(cutoff=100).trec_name
     'recall.100'

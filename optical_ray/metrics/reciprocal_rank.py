@@ -9,7 +9,7 @@ from optical_ray.metrics.interface import Metric
 
 @dataclass(frozen=True)
 class ReciprocalRank(Metric):
-    """1 / rank of the first relevant document; with a cutoff, 0 where that lies below it.
+    """1 / rank of the first relevant document; with a cutoff, 0 if its rank is larger.
 
     >>> ReciprocalRank(cutoff=10).finish(1 / 10), ReciprocalRank(cutoff=10).finish(1 / 11)
     (0.1, 0.0)
@@ -23,5 +23,5 @@ class ReciprocalRank(Metric):
         return "recip_rank"
 
     def finish(self, value: float) -> float:
-        # half a rank of room: 1 / value is a whole number but for rounding
+        # half a rank of tolerance: 1 / value is a whole number up to rounding
         return value if self.cutoff is None or value * (self.cutoff + 0.5) >= 1 else 0.0

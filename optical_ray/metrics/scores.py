@@ -1,4 +1,4 @@
-"""From judgements and a run to scores per topic, by trec_eval."""
+"""Scores per topic from judgements and a run, computed by trec_eval."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from optical_ray.types import InputError, PerQueryScores, Qrels, Run
 
 
 def parse(name: str) -> Metric:
-    """The measure that a name means: ``AP``, ``RR@10``, ``nDCG@20``, ``P@10``, ``R@100`` (``Recall@100``)...
+    """Return the metric with a name such as ``AP``, ``RR@10``, ``nDCG@20``, ``P@10``, ``R@100`` or ``Recall@100``.
 
-    Raises ``InputError`` for a name that nobody answers to, with those that are known.
+    Raises ``InputError`` with the known names for any other.
 
     >>> parse("nDCG@20").name, parse("Recall@100").name
     ('nDCG@20', 'R@100')
@@ -32,7 +32,7 @@ def parse(name: str) -> Metric:
     match = re.fullmatch(r"([A-Za-z]+)(?:@([0-9]+))?", name)
     if match is None or match[1] not in by_name:
         listed = ", ".join(kind + ("@k" if m.cutoff_rule == "required" else "") for kind, m in known.items())
-        raise InputError(f"metric {name!r} is not known (known: {listed})")
+        raise InputError(f"metric {name[:40]!r} is not known (known: {listed})")
     try:
         return by_name[match[1]](cutoff=int(match[2]) if match[2] else None)
     except ValueError as error:
@@ -42,9 +42,10 @@ def parse(name: str) -> Metric:
 def evaluate(metrics: Sequence[Metric], qrels: Qrels, run: Run) -> PerQueryScores:
     """Score ``run`` per topic: metric name -> topic -> value, for every judged topic.
 
-    A judged topic that the run lacks counts 0; a topic that is not judged is left out. Binary measures count grades
-    from ``qrels.relevance_level`` up; nDCG uses the grades. trec_eval orders a topic's documents by score and breaks
-    ties by descending document id, whatever order they came in. Raises ``InputError`` for a score that is NaN.
+    A judged topic that the run lacks scores 0; a topic without judgements is ignored. Binary metrics count grades
+    >= ``qrels.relevance_level`` as relevant; nDCG uses the grades. trec_eval orders a topic's documents by score and
+    breaks ties by descending document id, whatever their order in the run. Raises ``InputError`` for a score that is
+    NaN.
 
     >>> qrels = Qrels({"q1": {"d1": 1}, "q2": {"d9": 1}})
     >>> evaluate([parse("AP"), parse("R@1")], qrels, {"q1": {"d2": 2.0, "d1": 1.0}})
@@ -73,7 +74,7 @@ def evaluate(metrics: Sequence[Metric], qrels: Qrels, run: Run) -> PerQueryScore
 
 
 def mean(scores: PerQueryScores) -> dict[str, float]:
-    """Mean over topics of each metric; 0 where there is no topic.
+    """Return the mean over topics of each metric, 0 if there are no topics.
 
     >>> mean({"AP": {"q1": 0.5, "q2": 0.0}})
     {'AP': 0.25}

@@ -1,4 +1,4 @@
-"""Success at a rank: whether a user who looks that far finds anything."""
+"""Success at a rank: whether a relevant document is found."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from optical_ray.metrics.interface import Metric
 
 @dataclass(frozen=True)
 class Success(Metric):
-    """1 where a relevant document lies within the first ``cutoff``, else 0.
+    """1 if a relevant document is among the first ``cutoff``, else 0.
 
     >>> Success(cutoff=1).trec_name
     'success.1'

@@ -1,10 +1,11 @@
-"""A whole Sinkhorn solve in one Triton kernel: one program per pair, cost and potentials on chip in every iteration.
+"""Sinkhorn in one Triton kernel: one program per problem, with cost and potentials on chip in every iteration.
 
-Shapes: ``B`` pairs, ``M`` student tokens, ``N`` teacher tokens, ``D`` embedding dim.
+Shapes: ``B`` problems, ``M`` student tokens, ``N`` teacher tokens, ``D`` embedding dimension.
 
-Costs are read, or computed from embeddings of any float type: C_ij = p_i + q_j - scale <x_i, y_j>. Everything inside is
-float32. Where exp(-C / eps) stays in range the program scales (a product per cell and half step), else it works in the
-log domain. The iterates are those of the other solvers. ``TRITON_INTERPRET=1`` runs it on a CPU, for tests.
+Costs are read, or computed from embeddings of any float type: C_ij = p_i + q_j - scale <x_i, y_j>. All arithmetic is
+float32. If exp(-C / eps) stays in range, a program works in the scaling domain (one product per cell and half step),
+otherwise in the log domain. The iterates are those of the other backends. ``TRITON_INTERPRET=1`` runs it on a CPU, for
+tests.
 """
 
 from __future__ import annotations
@@ -15,104 +16,107 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from optical_ray.ot.kernel import absent, interpreted, solve_pair
-from optical_ray.ot.problem import Solution, Terms, damping
+from optical_ray.ot.cost import BilinearCost
+from optical_ray.ot.kernel import has_triton, is_interpreted, solve_problem
+from optical_ray.ot.problem import Parameters, Solution, update_exponent
 
-LONGEST = 256
-"""Tokens on a side beyond which a tile does not fit on chip."""
+MAX_TOKENS = 256
+"""Largest number of tokens on a side whose tile fits on chip."""
 
 LARGEST_SCALED_TILE = 128 * 128
-"""Cells up to which costs and kernel both fit in registers; larger tiles work in the log domain, on the costs alone."""
+"""Largest tile, in cells, whose costs and kernel both fit in registers; larger ones use the log domain."""
 
 LARGEST_PRODUCT_TILE = 128 * 256
-"""Cells up to which the products of embeddings can be taken on chip."""
+"""Largest tile, in cells, whose products of embeddings can be computed on chip."""
 
-_LOG_OF_ZERO = -1.0e5
+_LOG_OF_ZERO = -1.0e30
 _RANGE = 60.0
 
 
 def obstacle(a: Float[Tensor, "B M"], b: Float[Tensor, "B N"]) -> str | None:
-    """Why problems with these weights cannot be solved here, or None."""
-    if absent():
+    """The reason why the kernel cannot solve problems with these weights, or None if it can."""
+    if not has_triton():
         return "Triton is not installed"
-    if not (a.is_cuda or interpreted()):
+    if not (a.is_cuda or is_interpreted()):
         return f"tensors are on {a.device}, not on a GPU"
     if a.dtype == torch.float64:
-        return "it works in float32, and these weights are float64"
-    if max(a.shape[1], b.shape[1]) > LONGEST:
-        return f"it takes at most {LONGEST} tokens, and these are {a.shape[1]} x {b.shape[1]}"
+        return "the kernel computes in float32, and the weights are float64"
+    if max(a.shape[1], b.shape[1]) > MAX_TOKENS:
+        return f"the kernel takes at most {MAX_TOKENS} tokens on a side, got {a.shape[1]} x {b.shape[1]}"
     return None
 
 
-def solve(cost: Float[Tensor, "B M N"], a: Float[Tensor, "B M"], b: Float[Tensor, "B N"], terms: Terms) -> Solution:
-    """Solve from costs. Raises ``ValueError`` where ``obstacle`` sees one."""
-    return _launch(cost, None, None, None, None, 1.0, a, b, terms)
-
-
-def solve_clouds(
-    x: Float[Tensor, "B M D"],
-    y: Float[Tensor, "B N D"],
-    p: Float[Tensor, "B M"],
-    q: Float[Tensor, "B N"],
-    scale: float,
-    a: Float[Tensor, "B M"],
-    b: Float[Tensor, "B N"],
-    terms: Terms,
+def solve(
+    cost: Float[Tensor, "B M N"], a: Float[Tensor, "B M"], b: Float[Tensor, "B N"], parameters: Parameters
 ) -> Solution:
-    """Solve from embeddings, with costs p_i + q_j - scale <x_i, y_j>.
+    """Solve from a cost matrix. Raises ``ValueError`` if there is an ``obstacle``."""
+    return _launch(cost, None, a, b, parameters)
 
-    The costs are not written to memory, but for tiles whose products would not fit in registers. Raises ``ValueError``
-    where ``obstacle`` sees one.
+
+def solve_embeddings(
+    cost: BilinearCost, a: Float[Tensor, "B M"], b: Float[Tensor, "B N"], parameters: Parameters
+) -> Solution:
+    """Solve from embeddings, without writing the costs to memory unless their products would not fit in registers.
+
+    Raises ``ValueError`` if there is an ``obstacle``.
     """
     if _tile(a.shape[1]) * _tile(b.shape[1]) > LARGEST_PRODUCT_TILE:
-        products = torch.bmm(x.float(), y.float().transpose(1, 2))
-        return solve(p[:, :, None].float() + q[:, None, :].float() - scale * products, a, b, terms)
-    return _launch(None, x, y, p, q, scale, a, b, terms)
+        products = torch.bmm(cost.x.float(), cost.y.float().transpose(1, 2))
+        matrix = cost.p[:, :, None].float() + cost.q[:, None, :].float() - cost.scale * products
+        return solve(matrix, a, b, parameters)
+    return _launch(None, cost, a, b, parameters)
 
 
 def _tile(length: int) -> int:
-    """The next power of two, 16 at least."""
+    """The next power of two, at least 16."""
     return int(max(16, 1 << (length - 1).bit_length()))
 
 
 def _launch(
-    cost: Float[Tensor, "B M N"] | None,
-    x: Float[Tensor, "B M D"] | None,
-    y: Float[Tensor, "B N D"] | None,
-    p: Float[Tensor, "B M"] | None,
-    q: Float[Tensor, "B N"] | None,
-    scale: float,
+    matrix: Float[Tensor, "B M N"] | None,
+    embeddings: BilinearCost | None,
     a: Float[Tensor, "B M"],
     b: Float[Tensor, "B N"],
-    terms: Terms,
+    parameters: Parameters,
 ) -> Solution:
-    (pairs, m), n = a.shape, b.shape[1]
+    """Run the kernel on costs from ``matrix`` or from ``embeddings``; the other one is None."""
+    (num_problems, m), n = a.shape, b.shape[1]
     reason = obstacle(a, b)
     if reason is not None:
-        raise ValueError(f"backend: fused cannot be used: {reason}; use auto")
+        raise ValueError(f"backend: fused cannot be used: {reason}. Use auto.")
     new = torch.empty(0, dtype=torch.float32, device=a.device).new_empty
-    plan, value, f, g, error = new(pairs, m, n), new(pairs), new(pairs, m), new(pairs, n), new(pairs)
-    iterations = torch.empty(pairs, dtype=torch.int32, device=a.device)
+    plan, value, residual = new(num_problems, m, n), new(num_problems), new(num_problems)
+    f, g = new(num_problems, m), new(num_problems, n)
+    iterations = torch.empty(num_problems, dtype=torch.int32, device=a.device)
     tile_m, tile_n = _tile(m), _tile(n)
-    inputs = [t if t is None else t.detach().contiguous() for t in (cost, x, y)]
+    x, y, p, q, scale = (None, None, None, None, 1.0) if embeddings is None else embeddings
+    inputs = [t if t is None else t.detach().contiguous() for t in (matrix, x, y)]
     vectors = [t if t is None else t.detach().float().contiguous() for t in (p, q, a, b)]
-    nothing = value  # a pointer that is not followed
-    program: Any = solve_pair
-    program[(pairs,)](
-        *(nothing if t is None else t for t in inputs + vectors),
-        *(plan, value, f, g, error, iterations),
-        *(m, n, 0 if x is None else x.shape[2], scale, terms.epsilon, damping(terms), terms.threshold),
-        *(terms.max_iterations, terms.check_every),
+    unused = value  # a valid pointer that the kernel does not read
+    program: Any = solve_problem
+    program[(num_problems,)](
+        *(unused if t is None else t for t in inputs + vectors),
+        *(plan, value, f, g, residual, iterations),
+        *(
+            m,
+            n,
+            0 if x is None else x.shape[2],
+            scale,
+            parameters.epsilon,
+            update_exponent(parameters),
+            parameters.threshold,
+        ),
+        *(parameters.max_iterations, parameters.check_every),
         TILE_M=tile_m,
         TILE_N=tile_n,
         TILE_D=32,
-        FROM_COST=cost is not None,
-        BALANCED=terms.tau is None,
+        FROM_COST=matrix is not None,
+        BALANCED=parameters.tau is None,
         MAY_SCALE=tile_m * tile_n <= LARGEST_SCALED_TILE,
         RANGE=_RANGE,
         LOG_OF_ZERO=_LOG_OF_ZERO,
-        # tensor cores take tf32, which holds every number of 16 bits: those products are exact, float32 ones are not
+        # tensor cores compute in tf32, which represents every 16-bit float exactly, but not every float32
         PRECISION="tf32" if x is not None and x.element_size() == 2 else "ieee",
         num_warps=min(16, max(4, tile_m * tile_n // 512)),
     )
-    return Solution(plan, value, f, g, error, iterations.long())
+    return Solution(plan, value, f, g, residual, iterations.long())

@@ -1,19 +1,19 @@
-"""What the public function and its solvers tell each other.
+"""Inputs and outputs that the backends of Sinkhorn share.
 
-Shapes: ``B`` pairs, ``M`` student tokens, ``N`` teacher tokens.
+Shapes: ``B`` problems, ``M`` student tokens, ``N`` teacher tokens.
 """
 
 from __future__ import annotations
 
-from typing import NamedTuple, Protocol, runtime_checkable
+from typing import Literal, NamedTuple, Protocol, runtime_checkable
 
 from jaxtyping import Float, Int
 from torch import Tensor
 
 
 @runtime_checkable
-class Terms(Protocol):
-    """The numbers that a solver reads from its configuration."""
+class Parameters(Protocol):
+    """The fields of ``optical_ray.ot.solvers.sinkhorn.Sinkhorn``, which documents them."""
 
     @property
     def epsilon(self) -> float: ...
@@ -25,29 +25,31 @@ class Terms(Protocol):
     def threshold(self) -> float: ...
     @property
     def check_every(self) -> int: ...
+    @property
+    def gradient(self) -> Literal["envelope", "unrolled"]: ...
 
 
 class Solution(NamedTuple):
-    """Plan, its cost, potentials, and how far each pair got.
+    """Plan, cost, potentials and progress of each problem.
 
-    ``value`` (B,) = <plan, cost>, taken while both are at hand. ``f`` (B, M) and ``g`` (B, N) are in units of cost:
-    ``plan = a b exp((f + g - cost) / epsilon)``. ``error`` (B,) is the mass that the next half step would move; for
-    balanced transport that is the L1 marginal error.
+    ``value`` (B,) = <plan, cost>. ``f`` (B, M) and ``g`` (B, N) are in units of the cost:
+    ``plan = a b exp((f + g - cost) / epsilon)``. ``residual`` (B,) is the mass that the next half-iteration would
+    move; for balanced transport it equals the L1 marginal error.
     """
 
     plan: Float[Tensor, "B M N"]
     value: Float[Tensor, " B"]
     f: Float[Tensor, "B M"]
     g: Float[Tensor, "B N"]
-    error: Float[Tensor, " B"]
+    residual: Float[Tensor, " B"]
     iterations: Int[Tensor, " B"]
 
 
-def damping(terms: Terms) -> float:
-    """How much of a balanced step an unbalanced one takes: tau / (tau + eps), and 1 without tau.
+def update_exponent(parameters: Parameters) -> float:
+    """Exponent of a Sinkhorn update: tau / (tau + epsilon) for unbalanced transport, 1 for balanced transport.
 
-    >>> from optical_ray.ot.sinkhorn import SinkhornConfig
-    >>> damping(SinkhornConfig(epsilon=0.1)), damping(SinkhornConfig(epsilon=0.1, tau=0.1))
+    >>> from optical_ray.ot.solvers.sinkhorn import Sinkhorn
+    >>> update_exponent(Sinkhorn(epsilon=0.1)), update_exponent(Sinkhorn(epsilon=0.1, tau=0.1))
     (1.0, 0.5)
     """
-    return 1.0 if terms.tau is None else terms.tau / (terms.tau + terms.epsilon)
+    return 1.0 if parameters.tau is None else parameters.tau / (parameters.tau + parameters.epsilon)

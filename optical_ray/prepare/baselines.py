@@ -15,7 +15,7 @@ from optical_ray.metrics.scores import parse
 from optical_ray.prepare.bm25 import bm25, require_bm25s
 from optical_ray.prepare.text import Text
 from optical_ray.prepare.tokens import CollectionSource
-from optical_ray.prepare.topics import run_digest, run_of, topic_texts, topics_digest
+from optical_ray.prepare.topics import run_digest, run_for, topic_texts, topics_digest
 from optical_ray.ranking import RUN_DEPTH, EncodedCollection
 from optical_ray.study.files import read_json, write_json
 from optical_ray.types import InputError, Run
@@ -66,7 +66,7 @@ def check_baselines(experiment: Experiment, text: Text) -> None:
         if isinstance(baseline, Bm25):
             require_bm25s()
         found = [
-            run_of(source, baseline, where) if isinstance(baseline, RunFile) else topic_texts(source, baseline, where)
+            run_for(source, baseline, where) if isinstance(baseline, RunFile) else topic_texts(source, baseline, where)
             for source in text.sources
         ]
         if not any(found):
@@ -125,6 +125,6 @@ def _evaluation(experiment: Experiment, text: Text, name: str, baseline: Bm25 | 
 def _run(source: CollectionSource, name: str, baseline: Bm25 | RunFile) -> Run | None:
     where = f"baselines.{name}"
     if isinstance(baseline, RunFile):
-        return run_of(source, baseline, where)
+        return run_for(source, baseline, where)
     texts = topic_texts(source, baseline, where)
     return None if texts is None else bm25(source.collection, texts, baseline, RUN_DEPTH)

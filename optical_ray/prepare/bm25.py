@@ -1,4 +1,4 @@
-"""BM25 over a collection's documents, by the optional package bm25s."""
+"""BM25 over a collection's documents, with the optional package bm25s."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from optical_ray.types import Collection, InputError, Run
 
 
 def bm25(collection: Collection, texts: Mapping[str, str], config: Bm25, depth: int) -> Run:
-    """The best ``depth`` documents for each topic of ``texts``; those that share no word with it are left out.
+    """Return the best ``depth`` documents for each topic of ``texts``, without those that share no word with it.
 
-    Words are those of ``prepare.words``; English ones without the usual stop words. Scores are Lucene's, with
-    ``config.k1`` and ``config.b``. A collection none of whose topics is in ``texts`` gives an empty run. Raises
-    ``InputError`` where bm25s is not installed.
+    Texts are split by ``prepare.words``; English stop words are removed. Scores are Lucene's, with ``config.k1`` and
+    ``config.b``. The run is empty if ``texts`` has none of the collection's topics. Raises ``InputError`` if bm25s is
+    not installed.
     """
     bm25s = require_bm25s()
     stop_words = frozenset(bm25s.stopwords.STOPWORDS_EN) if config.language == "en" else frozenset()
@@ -33,21 +33,21 @@ def bm25(collection: Collection, texts: Mapping[str, str], config: Bm25, depth: 
     index.index((documents, vocabulary), show_progress=False)
     queries = [[word for word in words(texts[topic_id]) if word in vocabulary] for topic_id in asked]
     depth = min(depth, len(collection.documents))
-    places, scores = index.retrieve(queries, k=depth, show_progress=False)
+    positions, scores = index.retrieve(queries, k=depth, show_progress=False)
     return {
         topic_id: {
-            collection.documents[place].doc_id: float(value)
-            for place, value in zip(found.tolist(), values.tolist(), strict=True)
+            collection.documents[position].doc_id: float(value)
+            for position, value in zip(best.tolist(), values.tolist(), strict=True)
             if value > 0
         }
-        for topic_id, found, values in zip(asked, places, scores, strict=True)
+        for topic_id, best, values in zip(asked, positions, scores, strict=True)
     }
 
 
 def require_bm25s() -> Any:
-    """The package; raises ``InputError`` where it is not installed."""
+    """Return the package; raises ``InputError`` if it is not installed."""
     try:
         import bm25s
     except ImportError as error:
-        raise InputError("kind: bm25 needs the package bm25s; pip install 'optical-ray[bm25]'") from error
+        raise InputError("kind: bm25 needs the package bm25s. Install it: pip install 'optical-ray[bm25]'") from error
     return bm25s

@@ -1,4 +1,4 @@
-"""Checkpoints behind a URI: copied into the cache once, read from there as any folder; and what only files tell."""
+"""Checkpoints behind a URI, copied into the cache once, and checks that need their files."""
 
 from __future__ import annotations
 
@@ -8,36 +8,35 @@ from typing import Any
 
 from optical_ray.config.key import digest
 from optical_ray.config.trial import TrialConfig, widths_differ
-from optical_ray.data.input_files import copy_folder, is_uri, listing
+from optical_ray.data.storage import copy_folder, is_uri, listing
 from optical_ray.encoders.interface import EncoderConfig
-from optical_ray.encoders.pretrained import PretrainedEncoder
 from optical_ray.prepare.cache import Cache
 from optical_ray.types import InputError
 
 
 def local(encoder: EncoderConfig, cache: Cache) -> EncoderConfig:
-    """``encoder`` with its checkpoint on this machine; copied again where the files behind the URI have changed.
+    """Return ``encoder`` with a local checkpoint; it is copied again if the files behind the URI have changed.
 
-    Raises ``InputError`` where the URI cannot be read.
+    Raises ``InputError`` if the URI cannot be read.
     """
-    place = getattr(encoder, "checkpoint", "")
-    if not is_uri(place):
+    uri = encoder.checkpoint
+    if uri is None or not is_uri(uri):
         return encoder
-    files = listing(place)
+    files = listing(uri)
 
     def build(folder: Path) -> dict[str, object]:
-        copy_folder(place, folder)
-        return {"uri": place, "files": len(files)}
+        copy_folder(uri, folder)
+        return {"uri": uri, "files": len(files)}
 
-    copied: Any = encoder
-    found: EncoderConfig = replace(copied, checkpoint=str(cache.entry("checkpoint", digest([place, files]), build)))
-    return found
+    original: Any = encoder
+    copied: EncoderConfig = replace(original, checkpoint=str(cache.entry("checkpoint", digest([uri, files]), build)))
+    return copied
 
 
 def local_encoders(trial: TrialConfig, cache: Cache) -> tuple[EncoderConfig, EncoderConfig]:
-    """The teacher and what the student starts as, their checkpoints on this machine.
+    """Return the teacher and the student's initial encoder, with local checkpoints.
 
-    Raises ``InputError`` where their vectors have different widths: of a URI or a hub name only its files tell.
+    Raises ``InputError`` if the widths of their vectors differ: for a URI or hub name only the files state them.
     """
     teacher = local(trial.teacher, cache)
     if trial.student.init == "teacher":
@@ -49,9 +48,9 @@ def local_encoders(trial: TrialConfig, cache: Cache) -> tuple[EncoderConfig, Enc
     return teacher, init
 
 
-def _width(where: str, encoder: EncoderConfig) -> int | None:
+def _width(where: str, encoder: EncoderConfig) -> int:
     """Width of the vectors, for which a hub name is downloaded."""
     try:
-        return encoder.width_of_files() if isinstance(encoder, PretrainedEncoder) else encoder.width()
+        return encoder.width()
     except InputError as error:
         raise InputError(f"{where}.{error}") from error

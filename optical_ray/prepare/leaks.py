@@ -1,4 +1,4 @@
-"""Which training pairs hold the text of an evaluation topic or document: found once per (shard, collections)."""
+"""Training pairs that contain the text of an evaluation topic or document, found once per shard and collections."""
 
 from __future__ import annotations
 
@@ -22,21 +22,24 @@ from optical_ray.study.files import read_json
 
 KIND = "leaks"
 
+COMPARISON = 2
+"""Version of the comparison; part of the cache entry's key."""
+
 
 @dataclass(frozen=True)
 class LeakCheck:
-    """Shards are compared with the texts of ``sources``; those are read only where a comparison is missing."""
+    """Compares shards with the texts of ``sources``, which are read only if a comparison is not in the cache."""
 
     sources: Sequence[CollectionSource]
     cache: Cache
 
     @property
     def targets(self) -> tuple[str, ...]:
-        """The collections that are looked at."""
+        """The collections that are compared."""
         return tuple(dict.fromkeys(source.target for source in self.sources))
 
     def folders(self, shards: Iterable[Path]) -> dict[Path, Path]:
-        """For each shard the cache entry with ``rows.npy``, the rows that give evaluation text away, and the counts."""
+        """Return for each shard the cache entry with ``rows.npy``, the leaked rows, and their counts."""
         return {shard: self._entry(shard) for shard in dict.fromkeys(shards)}
 
     @cached_property
@@ -47,12 +50,12 @@ class LeakCheck:
         return texts
 
     def _key(self, name: str) -> str:
-        return digest([name, sorted([s.target, s.split, s.fingerprint] for s in self.sources)])
+        return digest([name, COMPARISON, sorted([s.target, s.split, s.fingerprint] for s in self.sources)])
 
     def relevance(self, dataset: RelevanceDataset, fingerprint: str) -> dict[str, int]:
-        """How many of a teacher's pairs there are, and how many have an evaluation text as query or as document.
+        """Count a teacher's pairs, and those with an evaluation text as query or as document.
 
-        They are counted and not dropped: passages that teacher and evaluation share are how collections are made.
+        They are counted but not dropped: a teacher usually trains on passages of the collection that it searches.
         """
 
         def build(folder: Path) -> dict[str, object]:
@@ -64,32 +67,37 @@ class LeakCheck:
             )
             return {side: sharing[side] for side in ("pairs", "queries", "documents")}
 
-        found: dict[str, int] = read_json(self.cache.entry(KIND, self._key(fingerprint), build) / MANIFEST)
-        return found
+        counts: dict[str, int] = read_json(self.cache.entry(KIND, self._key(fingerprint), build) / MANIFEST)
+        return counts
 
     def _entry(self, shard: Path) -> Path:
         def build(folder: Path) -> dict[str, object]:
             reader = ShardReader(shard)
-            found = find_leaks(reader.batches(), self._texts)
-            np.save(folder / "rows.npy", found.rows)
-            rows_digest = hashlib.sha256(found.rows.astype("<i8").tobytes()).hexdigest()
-            return {"pairs": len(reader), "leaks": len(found.rows), "digest": rows_digest, "sets": found.counts}
+            leaks = find_leaks(reader.batches(), self._texts)
+            np.save(folder / "rows.npy", leaks.rows)
+            return {
+                "pairs": len(reader),
+                "leaks": len(leaks.rows),
+                "near_identical": leaks.near_identical,
+                "digest": hashlib.sha256(leaks.rows.astype("<i8").tobytes()).hexdigest(),
+                "sets": leaks.counts,
+            }
 
         return self.cache.entry(KIND, self._key(shard.name), build)
 
 
 def leak_digests(folders: Mapping[str, Sequence[Path]], languages: Iterable[str]) -> dict[str, list[str]]:
-    """What of the leaks changes a student of ``languages``: digests of the rows that are dropped; empty where none."""
-    found = {}
+    """Return the digests of the dropped rows, which change a student, for each language with leaks."""
+    digests = {}
     for language in languages:
         manifests = [read_json(folder / MANIFEST) for folder in folders.get(language, ())]
         if any(manifest["leaks"] for manifest in manifests):
-            found[language] = [manifest["digest"] for manifest in manifests]
-    return found
+            digests[language] = [manifest["digest"] for manifest in manifests]
+    return digests
 
 
 def leak_report(names: Sequence[str], folders: Mapping[str, Sequence[Path]], check: LeakCheck) -> dict[str, Any]:
-    """Pairs looked at and pairs found, for each bitext and language with a leak the sets that it gives away."""
+    """Return the numbers of pairs and leaks, and for each bitext and language with leaks the sets they belong to."""
     manifests = [
         (name, language, read_json(folder / MANIFEST))
         for language, parts in folders.items()
@@ -99,13 +107,15 @@ def leak_report(names: Sequence[str], folders: Mapping[str, Sequence[Path]], che
         "collections": list(check.targets),
         "pairs": sum(manifest["pairs"] for _, _, manifest in manifests),
         "leaks": sum(manifest["leaks"] for _, _, manifest in manifests),
+        "near_identical": sum(manifest["near_identical"] for _, _, manifest in manifests),
         "found": [
             {
                 "bitext": name,
                 "language": language,
                 "pairs": manifest["pairs"],
                 "leaks": manifest["leaks"],
-                "sets": {where: count for where, count in manifest["sets"].items() if count},
+                "near_identical": manifest["near_identical"],
+                "sets": {name: count for name, count in manifest["sets"].items() if count},
             }
             for name, language, manifest in manifests
             if manifest["leaks"]

@@ -208,7 +208,7 @@ def embed_pivots(context: Context, teacher: Path, tokens: tuple[Path, ...], fold
         }
         rows = teacher_rows(tokens, mine)
         while some := list(islice(rows, SENTENCES_AT_ONCE)):
-            ids = Ragged.of([row.tolist() for row in some])
+            ids = Ragged.from_rows([row.tolist() for row in some])
             cloud = encode(encoder, ids)
             assert cloud.norms is not None
             lengths = cloud.mask.sum(dim=1).numpy()

@@ -1,4 +1,4 @@
-"""How much of one language's subwords another language's text has: a guess at what they can share."""
+"""Subword overlap of languages, a predictor of transfer between them."""
 
 from __future__ import annotations
 
@@ -14,26 +14,26 @@ from optical_ray.study.files import read_json
 
 
 def subword_overlap(experiment: Experiment, text: Text) -> dict[str, dict[str, float]]:
-    """For every two languages of the study, ``a -> b ->`` the share of ``b``'s distinct pieces that ``a`` has too.
+    """Return ``a -> b ->`` the share of ``b``'s distinct subwords that ``a`` has too, for any two languages.
 
-    A language's pieces are those of its side of the bitext, and of the topics that are in it, as the student cuts them;
-    markers and padding do not count.
+    The subwords of a language are those of its side of the bitext and of the topics in it, by the student's tokenizer,
+    without special tokens.
     """
     specials = list(text.init.tokenizer.open().specials)
     pieces: dict[str, list[NDArray[np.bool_]]] = {}
     for language, folders in text.tokens.items():
         pieces[language] = [np.load(folder / "foreign_rows.npy") > 0 for folder in folders]
-    size = max(len(flags) for found in pieces.values() for flags in found)
+    size = max(len(flags) for tables in pieces.values() for flags in tables)
     for folder in text.collections:
         target = read_json(folder / "collection.json")["target"]
         language = getattr(experiment.data.collections[target], "language", target)
         flags = np.zeros(size, dtype=bool)
         flags[Ragged.open(folder, "topics").values.astype(np.int64)] = True
         pieces.setdefault(language, []).append(flags)
-    known = {language: reduce(np.logical_or, found) for language, found in pieces.items()}
+    known = {language: reduce(np.logical_or, tables) for language, tables in pieces.items()}
     for flags in known.values():
         flags[specials] = False
     return {
-        one: {other: round(float((has & theirs).sum() / max(1, theirs.sum())), 4) for other, theirs in known.items()}
-        for one, has in known.items()
+        first: {second: round(float((a & b).sum() / max(1, b.sum())), 4) for second, b in known.items()}
+        for first, a in known.items()
     }

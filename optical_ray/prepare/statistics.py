@@ -1,4 +1,4 @@
-"""What a study's data is made of, counted from its pieces: for whoever has to judge budgets and scores."""
+"""Statistics of a study's data, to judge budgets and scores."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ import numpy as np
 from optical_ray.config.experiment import Experiment
 from optical_ray.config.key import digest
 from optical_ray.data.interface import Counts, RelevanceDataset
-from optical_ray.data.normalise import normalise
 from optical_ray.data.ragged import Ragged
+from optical_ray.data.scripts import WORD_RULE, normalise, num_words
 from optical_ray.data.shards import ShardReader
 from optical_ray.encoders.tokenizer import PieceTokenizer
 from optical_ray.prepare.cache import MANIFEST, Cache
@@ -27,10 +27,10 @@ from optical_ray.types import Qrels
 
 @dataclass(frozen=True)
 class PieceCounts:
-    """Of some texts in pieces, the marks of sentence ends and roles not counted.
+    """Statistics of tokenized texts, without special tokens.
 
-    ``fertility`` is pieces per word (a word is what white space parts; of texts that were cut it says nothing, so they
-    are left out); ``unknown`` the share of pieces that stand for unknown text.
+    ``fertility`` is tokens per word (``data.scripts.num_words``) over the texts that were not truncated; ``unknown`` is
+    the share of tokens that stand for unknown text.
     """
 
     tokens: int
@@ -41,9 +41,9 @@ class PieceCounts:
 
 @dataclass(frozen=True)
 class BitextCounts:
-    """One language of one bitext; ``duplicates`` are pairs whose normalised texts came before.
+    """One language of one bitext; ``duplicates`` are pairs whose normalised texts occurred before.
 
-    ``dropped`` counts by reason what reading and the filter left out.
+    ``dropped`` counts by reason the rows that reading and the filter dropped.
     """
 
     dataset: str
@@ -59,10 +59,11 @@ class BitextCounts:
 
 @dataclass(frozen=True)
 class CollectionCounts:
-    """One split of a target's collection; ``judged`` documents, ``random_ap``: mean AP of rankings in random order.
+    """One split of a target's collection; ``random_ap`` is the expected mean AP of a random ranking.
 
-    ``pieces`` are of the topics, ``document_pieces`` of all documents, as the student cuts them; ``truncated`` counts
-    the documents that were cut, ``dropped`` by reason what reading left out.
+    ``judged`` is the number of judged documents, ``relevant`` the mean number of relevant ones per topic. ``pieces``
+    describes the topics and ``document_pieces`` all documents, by the student's tokenizer; ``truncated`` counts the
+    truncated documents, ``dropped`` by reason what reading dropped.
     """
 
     target: str
@@ -81,7 +82,7 @@ class CollectionCounts:
 
 @dataclass(frozen=True)
 class RelevanceCounts:
-    """One data set that the teacher is trained on."""
+    """One training set of the teacher."""
 
     dataset: str
     pairs: int
@@ -91,7 +92,7 @@ class RelevanceCounts:
 
 @dataclass(frozen=True)
 class DataCounts:
-    """A study's."""
+    """All data of a study."""
 
     bitext: list[BitextCounts]
     relevance: list[RelevanceCounts]
@@ -99,7 +100,7 @@ class DataCounts:
 
 
 def data_counts(experiment: Experiment, text: Text) -> DataCounts:
-    """Count what ``prepare_text`` made; every text is gone through once, then its counts stay in the cache."""
+    """Count what ``prepare_text`` made; every text is read once, then its counts are cached."""
     tokenizer = text.init.tokenizer.open()
     bitext = [
         _bitext(name, experiment.data.bitext[name].licence, language, tokens, leaks, tokenizer)
@@ -123,23 +124,27 @@ def _bitext(
         seen = []
         for batch in ShardReader(tokens.parent / manifest["shard"]).batches():
             pivot, foreign = batch["pivot"].to_pylist(), batch["foreign"].to_pylist()
-            words += [len(text.split()) for text in foreign]
+            words += [num_words(text) for text in foreign]
             seen += [_pair_hash(*pair) for pair in zip(pivot, foreign, strict=True)]
         repeated = len(seen) - len(np.unique(np.array(seen, dtype=np.uint64)))
         return {"pieces": asdict(_counts(pieces, words, tokenizer)), "duplicates": repeated}
 
-    found = read_json(Cache(tokens.parent).entry("statistics", tokens.name, build) / MANIFEST)
+    counts = read_json(Cache(tokens.parent).entry("statistics", _key(tokens), build) / MANIFEST)
     return BitextCounts(
         name,
         language,
         manifest["pairs"],
-        PieceCounts(**found["pieces"]),
-        found["duplicates"],
+        PieceCounts(**counts["pieces"]),
+        counts["duplicates"],
         read_json(leaks / MANIFEST)["leaks"],
         manifest["truncated"],
         manifest["dropped"],
         licence,
     )
+
+
+def _key(tokens: Path) -> str:
+    return f"{tokens.name}-{WORD_RULE}"
 
 
 def _pair_hash(pivot: str, foreign: str) -> int:
@@ -155,8 +160,8 @@ def _relevance(experiment: Experiment, text: Text) -> list[RelevanceCounts]:
     rows = []
     for name in training.data:
         dataset = experiment.data.relevance[name]
-        found = _counted_pairs(dataset, negatives, cache)
-        rows.append(RelevanceCounts(name, found["pairs"], found["dropped"], dataset.licence))
+        counts = _counted_pairs(dataset, negatives, cache)
+        rows.append(RelevanceCounts(name, counts["pairs"], counts["dropped"], dataset.licence))
     return rows
 
 
@@ -167,16 +172,16 @@ def _counted_pairs(dataset: RelevanceDataset, negatives: int, cache: Cache) -> d
         return {"pairs": pairs, "dropped": counts.dropped}
 
     key = digest(["relevance", dataset.fingerprint(), negatives])
-    found: dict[str, Any] = read_json(cache.entry("statistics", key, build) / MANIFEST)
-    return found
+    manifest: dict[str, Any] = read_json(cache.entry("statistics", key, build) / MANIFEST)
+    return manifest
 
 
 def _collection(source: CollectionSource, folder: Path, tokenizer: PieceTokenizer) -> CollectionCounts:
     def build(_: Path) -> dict[str, object]:
-        words = [len(document.text.split()) for document in source.collection.documents]
+        words = [num_words(document.text) for document in source.collection.documents]
         return {"documents": asdict(_counts(Ragged.open(folder, "documents"), words, tokenizer))}
 
-    documents = read_json(Cache(folder.parent).entry("statistics", folder.name, build) / MANIFEST)["documents"]
+    documents = read_json(Cache(folder.parent).entry("statistics", _key(folder), build) / MANIFEST)["documents"]
     collection, meta = EncodedCollection.open(folder), read_json(folder / "collection.json")
     manifest = read_json(folder / MANIFEST)
     grades = collection.qrels.grades
@@ -189,7 +194,7 @@ def _collection(source: CollectionSource, folder: Path, tokenizer: PieceTokenize
         len(collection.doc_ids),
         len({doc_id for judged in grades.values() for doc_id in judged}),
         float(np.mean(relevant)),
-        _counts(collection.topics, [len(text.split()) for text in meta["topics"]], tokenizer),
+        _counts(collection.topics, [num_words(text) for text in meta["topics"]], tokenizer),
         PieceCounts(**documents),
         manifest["truncated"]["documents"],
         manifest["dropped"],
@@ -217,10 +222,10 @@ def _counts(pieces: Ragged, words: Sequence[int], tokenizer: PieceTokenizer) -> 
 
 
 def random_ap(qrels: Qrels, num_documents: int, depth: int = RUN_DEPTH) -> float:
-    """Expected AP of a ranking in random order, cut at ``depth``, mean over topics.
+    """Return the expected AP of a random ranking, cut at ``depth``, mean over topics.
 
     With R of K documents relevant, E[AP] = 1/K * sum over i <= depth of (1/i + (1 - 1/i) (R - 1)/(K - 1)): a document
-    is relevant with probability R/K, and each of the i - 1 before a relevant one with (R - 1)/(K - 1).
+    is relevant with a probability of R/K, and each of the i - 1 before a relevant one with (R - 1)/(K - 1).
 
     >>> random_ap(Qrels({"t": {"d": 1}}), num_documents=2)
     0.75

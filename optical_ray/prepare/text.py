@@ -227,8 +227,7 @@ def _embeddings_folder(
 ) -> Path | None:
     """Where the teacher's vectors go; ``None`` where they would pass ``compute.cache_limit``."""
     hashes, places = unique_pivots(folders)
-    dim = getattr(teacher.config, "dim", None) or 1024
-    if teacher_pieces(folders, places) * dim * 2 > experiment.compute.cache_limit:
+    if teacher_pieces(folders, places) * teacher.config.width() * 2 > experiment.compute.cache_limit:
         return None
     texts = hashlib.sha256(hashes.tobytes()).hexdigest()
     return cache.folder("embeddings", digest([teacher.folder.name, texts, EMBEDDINGS_LAYOUT]))

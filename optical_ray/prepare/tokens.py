@@ -1,4 +1,4 @@
-"""Bitext and collections in pieces, once per (tokenizer, text)."""
+"""Tokenized bitext and collections, cached by tokenizer and text."""
 
 from __future__ import annotations
 
@@ -24,41 +24,40 @@ from optical_ray.study.files import write_json
 from optical_ray.types import Collection
 
 LAYOUT = 2
-"""Of an encoded collection's files; part of its key."""
+"""Version of a tokenized collection's files; part of its key."""
 
 TOKENS_LAYOUT = 2
-"""Of a bitext's files in pieces; part of its key."""
+"""Version of a tokenized bitext's files; part of its key."""
 
 
 @dataclass(frozen=True)
 class Pieces:
-    """The two tokenizers of a study: the student's and the teacher's, often the same."""
+    """The student's and the teacher's tokenizers (often the same), and the limits of text lengths in tokens."""
 
     student: PieceTokenizer
     teacher: PieceTokenizer
     query_length: int
     document_length: int
-    """The student's limits."""
     teacher_document_length: int
 
     @classmethod
-    def of_one(cls, tokenizer: PieceTokenizer, query_length: int, document_length: int) -> Pieces:
-        """Of an encoder that is its own teacher."""
+    def from_tokenizer(cls, tokenizer: PieceTokenizer, query_length: int, document_length: int) -> Pieces:
+        """Build it for an encoder that is its own teacher."""
         return cls(tokenizer, tokenizer, query_length, document_length, document_length)
 
     @property
     def are_same(self) -> bool:
-        """Whether both cut a text alike, so that their tokens stand side by side."""
+        """Whether both tokenize a text alike, so that their tokens can be aligned one to one."""
         return self.student.digest == self.teacher.digest
 
     @property
     def digest(self) -> str:
-        """Of both."""
+        """Digest of both tokenizers."""
         return digest([self.student.digest, self.teacher.digest])
 
 
 def bitext_shard(dataset: BitextDataset, fingerprint: str, language: str, cache: Cache) -> Path:
-    """The cache entry of one language's pairs as they were read and filtered: a shard (see ``data.shards``)."""
+    """Return the cache entry of one language's filtered pairs: a shard (see ``data.shards``)."""
 
     def build(folder: Path) -> dict[str, object]:
         return asdict(write_bitext_shard(dataset, language, folder, fingerprint))
@@ -67,7 +66,7 @@ def bitext_shard(dataset: BitextDataset, fingerprint: str, language: str, cache:
 
 
 def bitext_tokens(shard: Path, pieces: Pieces, cache: Cache, *, role: Role, max_length: int) -> Path:
-    """The cache entry of a shard in pieces (see ``training.bitext_tokens.BitextTokens`` for its files)."""
+    """Return the cache entry of a tokenized shard (files: see ``training.bitext_tokens.BitextTokens``)."""
     key = digest([shard.name, pieces.digest, role, max_length, TOKENS_LAYOUT])
 
     def build(folder: Path) -> dict[str, object]:
@@ -88,7 +87,7 @@ def bitext_tokens(shard: Path, pieces: Pieces, cache: Cache, *, role: Role, max_
                 }
                 if not pieces.are_same:
                     sides["teacher"] = pieces.teacher.encode(pivot, role, max_length)
-                tables = {name: Ragged.of(encoded.ids) for name, encoded in sides.items()}
+                tables = {name: Ragged.from_rows(encoded.ids) for name, encoded in sides.items()}
                 counts = {name: _rows_with(table, sizes[name]) for name, table in tables.items()}
                 for name, writer in writers.items():
                     side = name if name in tables else "pivot"
@@ -119,16 +118,16 @@ def _hashes(texts: Sequence[str]) -> NDArray[np.uint64]:
 
 
 def _rows_with(table: Ragged, size: int) -> NDArray[np.int64]:
-    """In how many of the rows each of ``size`` pieces occurs."""
+    """The number of rows in which each of ``size`` token ids occurs."""
     row = np.repeat(np.arange(len(table), dtype=np.int64), table.lengths)
-    places = row * size + table.values.astype(np.int64)
-    places.sort()
-    is_first = np.diff(places, prepend=-1) > 0  # np.unique would hash them, which takes 25 times as long
-    return np.bincount(places[is_first] % size, minlength=size)
+    pairs = row * size + table.values.astype(np.int64)
+    pairs.sort()
+    is_first = np.diff(pairs, prepend=-1) > 0  # np.unique would hash them, which takes 25 times as long
+    return np.bincount(pairs[is_first] % size, minlength=size)
 
 
 def unique_pivots(folders: Sequence[Path]) -> tuple[NDArray[np.uint64], NDArray[np.int64]]:
-    """Digests of all pivot sentences in ``folders``, sorted, each once; and where each lies, (n, 2): folder, row."""
+    """Return the sorted digests of all distinct pivot sentences in ``folders``, and (n, 2): folder and row of each."""
     tables = [np.load(folder / "pivot_hash.npy") for folder in folders]
     hashes, first = np.unique(np.concatenate(tables), return_index=True)
     starts = np.cumsum([0, *map(len, tables)])
@@ -138,7 +137,7 @@ def unique_pivots(folders: Sequence[Path]) -> tuple[NDArray[np.uint64], NDArray[
 
 @dataclass(frozen=True)
 class CollectionSource:
-    """One split of a target's collection; it is read when it is asked for, and then once."""
+    """One split of a target's collection, which is read once, when it is needed."""
 
     target: str
     dataset: CollectionDataset
@@ -147,26 +146,26 @@ class CollectionSource:
 
     @cached_property
     def collection(self) -> Collection:
-        """What was read."""
+        """The collection."""
         return self.dataset.load(self.split)
 
 
 class CandidateSource(ABC):
-    """Who chooses the documents of a collection that are ranked."""
+    """Selects the documents of a collection that are ranked."""
 
     @abstractmethod
     def digest(self, source: CollectionSource) -> str:
-        """Of all that the choice depends on, beside the collection."""
+        """Return a digest of everything the selection depends on besides the collection."""
 
     @abstractmethod
     def rows(self, source: CollectionSource) -> list[list[int]]:
-        """For each topic positions of documents."""
+        """Return for each topic the positions of its documents."""
 
 
 def collection_tokens(
     source: CollectionSource, pieces: Pieces, cache: Cache, candidates: CandidateSource | None = None
 ) -> Path:
-    """The cache entry of one split of a collection in pieces (see ``ranking.EncodedCollection`` for its files)."""
+    """Return the cache entry of one tokenized split (files: see ``ranking.EncodedCollection``)."""
     lengths = [pieces.query_length, pieces.document_length, pieces.teacher_document_length]
     content = [source.fingerprint, source.target, source.split, pieces.digest, lengths, LAYOUT]
     key = digest(content if candidates is None else [*content, candidates.digest(source)])
@@ -211,19 +210,19 @@ def _described(target: str, collection: Collection, documents: list[list[int]]) 
 
 
 def _languages(collection: Collection) -> list[str]:
-    """The language of every document; one word for all where the pool is not mixed."""
+    """The language of every document, or a single one if all documents have the same."""
     languages = [document.language for document in collection.documents]
     return languages if len(set(languages)) > 1 else languages[:1]
 
 
 def teacher_rows(folders: Sequence[Path], places: NDArray[np.int64]) -> Iterator[NDArray[np.generic]]:
-    """The teacher's pieces of the sentences at ``places`` (n, 2): folder, row."""
+    """Yield the teacher's token ids of the sentences at ``places`` (n, 2): folder, row."""
     tables = [Ragged.open(folder, "teacher") for folder in folders]
     return (tables[part][row] for part, row in places)
 
 
 def teacher_pieces(folders: Sequence[Path], places: NDArray[np.int64]) -> int:
-    """How many pieces the teacher reads in the sentences at ``places`` (n, 2): folder, row."""
+    """Return the number of the teacher's tokens in the sentences at ``places`` (n, 2): folder, row."""
     return sum(
         int(Ragged.open(folder, "teacher").lengths[places[places[:, 0] == part, 1]].sum())
         for part, folder in enumerate(folders)

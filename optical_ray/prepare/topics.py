@@ -1,4 +1,4 @@
-"""Topics in the language of the documents, and runs that others made: what baselines and first stages search with."""
+"""Topics in the language of the documents, and run files, for baselines and first stages."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from optical_ray.config.key import digest
 from optical_ray.data.input_files import find_file
 from optical_ray.data.interface import CollectionDataset
 from optical_ray.data.trec_files import read_topics
-from optical_ray.metrics.trec_run import read_run
+from optical_ray.metrics.trec_run import read_run, unescape_id
 from optical_ray.prepare.tokens import CollectionSource
 from optical_ray.types import Collection, InputError, Run, Topic
 
 
 def topic_texts(source: CollectionSource, baseline: TopicBaseline, where: str) -> Mapping[str, str] | None:
-    """Topic id -> text in ``baseline.language``; ``None`` where neither the collection nor a file has any.
+    """Return topic id -> text in ``baseline.language``, or None if neither the collection nor a file has any.
 
-    Raises ``InputError``, beginning with ``where``, for a file that has none of the collection's topics.
+    Raises ``InputError``, beginning with ``where``, for a file without any of the collection's topics.
     """
     if baseline.topics == "pivot":
         return source.dataset.topic_texts(source.split, baseline.language) or None
@@ -33,46 +33,54 @@ def topic_texts(source: CollectionSource, baseline: TopicBaseline, where: str) -
 
 
 def topics_digest(source: CollectionSource, baseline: TopicBaseline) -> str:
-    """What ``topic_texts`` depends on, beside the collection."""
+    """Return a digest of what ``topic_texts`` depends on besides the collection."""
     path = None if isinstance(baseline.topics, str) else baseline.topics.get(source.target)
     return digest([baseline.language, None if path is None else find_file(path).digest()])
 
 
-def run_of(source: CollectionSource, file: RunFile, where: str) -> Run | None:
-    """The part of a run file that is about this split's topics and documents; ``None`` where there is no file.
+def run_for(source: CollectionSource, file: RunFile, where: str) -> Run | None:
+    """Return the part of a run file with this split's topics and documents, or None if the target has no file.
 
-    Raises ``InputError`` for a file that has none of the collection's topics, or none of its documents.
+    Raises ``InputError`` for a file without any of the collection's topics or without any of its documents.
     """
     path = file.path(source.target)
     if path is None:
         return None
     if not Path(path).is_file():
         raise InputError(f"{where}.run: {path}: no such file; give a TREC run for target {source.target!r}")
-    run = read_run(Path(path))
+    topic_ids = [topic.topic_id for topic in source.collection.topics]
+    known = {document.doc_id for document in source.collection.documents}
+    originals = {unescape_id(identity): identity for identity in (*topic_ids, *known) if "%" in identity}
+    originals = {read: identity for read, identity in originals.items() if read not in known.union(topic_ids)}
+    run = {
+        originals.get(topic_id, topic_id): {originals.get(doc, doc): score for doc, score in documents.items()}
+        for topic_id, documents in read_run(Path(path)).items()
+    }  # other tools do not escape: an id that looks escaped is the collection's own
     at = f"{where}.run: {path}"
     _check_ids(at, source, set(run), "topic ids")
-    known = {document.doc_id for document in source.collection.documents}
-    asked = [topic.topic_id for topic in source.collection.topics if topic.topic_id in run]
-    found = {topic_id: {doc: score for doc, score in run[topic_id].items() if doc in known} for topic_id in asked}
-    if asked and not any(found.values()):
+    asked = [topic_id for topic_id in topic_ids if topic_id in run]
+    result = {topic_id: {doc: score for doc, score in run[topic_id].items() if doc in known} for topic_id in asked}
+    if asked and not any(result.values()):
         example = next(iter(run[asked[0]]), None)
-        raise InputError(f"{at}: none of its documents (first {example!r}) is in {source.target!r} {source.split}")
-    return found
+        raise InputError(
+            f"{at}: none of its documents (first {example!r}) is in {source.target!r} {source.split}; check the ids"
+        )
+    return result
 
 
 def run_digest(source: CollectionSource, file: RunFile) -> str | None:
-    """What ``run_of`` depends on, beside the collection."""
+    """Return a digest of what ``run_for`` depends on besides the collection."""
     path = file.path(source.target)
     return find_file(path).digest() if path is not None and Path(path).is_file() else None
 
 
 def _check_ids(where: str, source: CollectionSource, ids: set[str], noun: str) -> None:
-    """A file may be about one split alone, but not about none."""
+    """A file may lack the topics of one split, but not those of both."""
     known = {topic.topic_id for split in ("eval", "test") for topic in _of_split(source, split).topics}
     if not ids & known:
         raise InputError(
             f"{where}: none of its {len(ids)} {noun} (first {min(ids, default=None)!r}) is a topic of "
-            f"{source.target!r} (first {min(known, default=None)!r})"
+            f"{source.target!r} (first {min(known, default=None)!r}); check the ids"
         )
 
 
@@ -82,14 +90,14 @@ def _of_split(source: CollectionSource, split: str) -> Collection:
 
 @dataclass(frozen=True)
 class Translated(CollectionDataset):
-    """A collection with its topics in another language; those without a text are no topics, but stay judged."""
+    """A collection with its topics in another language; topics without a text are left out, their judgements stay."""
 
     original: CollectionSource
     texts: Mapping[str, str]
     language: str
 
     def load(self, split: str) -> Collection:
-        """The split of the original."""
+        """Read the split of the original."""
         assert split == self.original.split
         topics = [
             Topic(topic.topic_id, self.texts[topic.topic_id], self.language)
@@ -99,11 +107,11 @@ class Translated(CollectionDataset):
         return replace(self.original.collection, topics=topics)
 
     def fingerprint(self) -> str:
-        """Of the original and the texts."""
+        """Return a digest of the original and the texts."""
         return digest([self.original.fingerprint, sorted(self.texts.items()), self.language], digits=64)
 
 
 def translated(source: CollectionSource, texts: Mapping[str, str], language: str) -> CollectionSource:
-    """``source`` with ``texts`` as its topics."""
+    """Return ``source`` with ``texts`` as its topics."""
     dataset = Translated(source, texts, language)
     return CollectionSource(source.target, dataset, dataset.fingerprint(), source.split)

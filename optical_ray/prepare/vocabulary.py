@@ -1,12 +1,10 @@
-"""The tokenizers of a study: those that encoders bring, and the vocabulary of a scratch encoder."""
+"""The tokenizers of a study: pretrained ones, and the vocabulary of a scratch encoder."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from itertools import islice
 from pathlib import Path
-
-import tokenizers
 
 from optical_ray.config.baselines import TeacherTopics
 from optical_ray.config.experiment import Experiment
@@ -15,47 +13,42 @@ from optical_ray.data.input_files import find_file
 from optical_ray.data.interface import BitextDataset, Counts
 from optical_ray.data.trec_files import read_topics
 from optical_ray.encoders.interface import EncoderConfig
-from optical_ray.encoders.pretrained import PretrainedEncoder
-from optical_ray.encoders.scratch import ScratchEncoder
-from optical_ray.encoders.tokenizer import PieceTokenizer, from_backend, train_vocabulary
-from optical_ray.encoders.trimming import trimmed
+from optical_ray.encoders.tokenizer import PieceTokenizer, from_backend, read_backend, train_vocabulary, write_backend
+from optical_ray.encoders.trimming import trim_vocabulary
 from optical_ray.prepare.cache import Cache
 
 SENTENCES_PER_LANGUAGE = 500_000
-"""More sentences than this add nothing to a vocabulary."""
+"""Sentences of each language that a vocabulary is trained on; more do not change it."""
 
-TEXTS_AT_ONCE = 8192
+BLOCK = 8192
 
 
 def tokenizer_of(
     encoder: EncoderConfig, experiment: Experiment, cache: Cache, languages: Sequence[str] = ()
 ) -> PieceTokenizer:
-    """The encoder's own tokenizer, or one trained on the bitext that the trials name (never on evaluation text).
+    """Return the encoder's own tokenizer, or one trained on the bitext that the trials name (never on evaluation text).
 
-    An encoder's own that is to be trimmed keeps the pieces of the bitext's ``languages``, of the teacher's pairs, of
-    the collections and of the topics that baselines read: every text of the study is cut as by the whole vocabulary,
-    so trimming changes no number.
+    A tokenizer that is trimmed keeps the subwords of the bitext's ``languages``, of the teacher's pairs, of the
+    collections and of the topics that baselines read. Every text of the study is then tokenized as with the full
+    vocabulary, so trimming changes no result.
     """
     own = encoder.tokenizer()
     if own is not None:
-        trims = isinstance(encoder, PretrainedEncoder) and encoder.trim_vocabulary
-        return _trimmed(own, experiment, cache, languages) if trims else own
-    assert isinstance(encoder, ScratchEncoder)
+        return _trimmed(own, experiment, cache, languages) if encoder.trim_vocabulary else own
     datasets = [experiment.data.bitext[name] for name in sorted(experiment.trial.data.bitext)]
     key = digest({"size": encoder.vocabulary, "bitext": [dataset.fingerprint() for dataset in datasets]})
 
     def build(folder: Path) -> dict[str, object]:
         tokenizer = train_vocabulary(_texts(datasets), encoder.vocabulary)
-        tokenizer.backend.save(str(folder / "tokenizer.json"))
+        write_backend(folder, tokenizer.backend)
         return {"pieces": tokenizer.size}
 
     folder = cache.entry("vocabulary", key, build)
-    backend = tokenizers.Tokenizer.from_file(str(folder / "tokenizer.json"))
-    return from_backend(backend, expands=encoder.query_expansion)
+    return from_backend(read_backend(folder), expands=encoder.query_expansion)
 
 
 def _trimmed(own: PieceTokenizer, experiment: Experiment, cache: Cache, languages: Sequence[str]) -> PieceTokenizer:
-    """``own`` with the pieces that the study's text uses, from the cache where it is there."""
+    """``own`` with only the subwords that the study's texts use, from the cache if possible."""
     data, training = experiment.data, experiment.trial.teacher_training
     bitext = [data.bitext[name] for name in sorted(experiment.trial.data.bitext)]
     relevance = [data.relevance[name] for name in (training.data if training else ())]
@@ -72,7 +65,7 @@ def _trimmed(own: PieceTokenizer, experiment: Experiment, cache: Cache, language
         for source in relevance:
             for pair in source.pairs(Counts(), negatives):
                 yield from (pair.query, pair.document, *pair.negatives)
-        for collection in (found.load(split) for found in collections for split in ("eval", "test")):
+        for collection in (dataset.load(split) for dataset in collections for split in ("eval", "test")):
             yield from (topic.text for topic in collection.topics)
             yield from (document.text for document in collection.documents)
 
@@ -81,41 +74,40 @@ def _trimmed(own: PieceTokenizer, experiment: Experiment, cache: Cache, language
     def build(folder: Path) -> dict[str, object]:
         used: set[int] = set()
         remaining = texts()
-        while some := list(islice(remaining, TEXTS_AT_ONCE)):
-            for encoding in own.backend.encode_batch_fast(some, add_special_tokens=False):
+        while block := list(islice(remaining, BLOCK)):
+            for encoding in own.backend.encode_batch_fast(block, add_special_tokens=False):
                 used.update(encoding.ids)
-        backend = trimmed(own.backend, used)
-        backend.save(str(folder / "tokenizer.json"))
-        return {"pieces": backend.get_vocab_size(), "of": own.size}
+        backend = trim_vocabulary(own.backend, used)
+        write_backend(folder, backend)
+        return {"pieces": backend.get_vocab_size(), "full": own.size}
 
     made_of = [[part.fingerprint() for part in parts] for parts in (bitext, relevance, collections)]
     content = [own.digest, sorted(languages), made_of, *([negatives] if negatives else [])]
     content += [digest(topics)] if topics else []
     folder = cache.entry("vocabulary", digest(content), build)
-    backend = tokenizers.Tokenizer.from_file(str(folder / "tokenizer.json"))
-    return from_backend(backend, markers=own.marker_pieces, expands=own.expands)
+    return from_backend(read_backend(folder), markers=own.marker_pieces, expands=own.expands)
 
 
 def _other_topics(experiment: Experiment) -> list[str]:
     """Topics in the documents' language that the teacher reads for baselines, sorted.
 
-    The collections' own English ones are there with any baselines, so that one can come later.
+    The collections' own English topics are always included, so that a baseline can be added later.
     """
     baselines = [TeacherTopics(), *(b for b in experiment.baselines.values() if isinstance(b, TeacherTopics))]
-    found: set[str] = set()
+    texts: set[str] = set()
     for baseline in baselines:
         for target, dataset in experiment.data.collections.items():
             if isinstance(baseline.topics, str):
                 for split in ("eval", "test"):
-                    found.update((dataset.topic_texts(split, baseline.language) or {}).values())
+                    texts.update((dataset.topic_texts(split, baseline.language) or {}).values())
             elif target in baseline.topics:
                 topics = read_topics(find_file(baseline.topics[target]), baseline.language)
-                found.update(topic.text for _, topic in topics)
-    return sorted(found)
+                texts.update(topic.text for _, topic in topics)
+    return sorted(texts)
 
 
 def _texts(datasets: list[BitextDataset]) -> Iterator[str]:
-    """Every language's sentences, and the pivot's beside the first language."""
+    """The sentences of every language, and those of the pivot from the first language's pairs."""
     for dataset in datasets:
         for index, language in enumerate(dataset.languages()):
             read = 0

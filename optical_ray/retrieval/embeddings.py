@@ -1,4 +1,4 @@
-"""Token embeddings of a batch of texts: what encoders give and what losses and late interaction take."""
+"""Token embeddings of a batch of texts: the output of encoders, the input of losses and late interaction."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class TokenEmbeddings:
-    """A cloud of unit vectors for each of ``B`` texts.
+    """The token vectors of ``B`` texts, padded to ``L`` tokens.
 
-    Shapes: ``vectors`` (B, L, D), L2-normalised where ``mask`` is true and zero elsewhere; ``mask`` (B, L), true at
-    real tokens. What is known of each token beside its direction, >= 0, or ``None``: ``norms`` (B, L), its length
-    before it was normalised, and ``idf`` (B, L), its inverse document frequency in the bitext.
+    ``vectors`` (B, L, D): unit length at real tokens, zero at padding. ``mask`` (B, L): true at real tokens. ``norms``
+    (B, L): lengths of the vectors before normalisation, or None. ``idf`` (B, L): inverse document frequencies in the
+    bitext, or None.
     """
 
     vectors: Float[Tensor, "B L D"]
@@ -24,6 +24,17 @@ class TokenEmbeddings:
     idf: Float[Tensor, "B L"] | None = None
 
     def each(self, change: Callable[[Tensor], Tensor]) -> TokenEmbeddings:
-        """The clouds with every array changed alike, e.g. moved to another device."""
+        """Apply ``change`` to every array, for example to move it to another device."""
         arrays = (self.vectors, self.mask, self.norms, self.idf)
         return TokenEmbeddings(*(None if array is None else change(array) for array in arrays))  # type: ignore[arg-type]
+
+    def mean(self) -> Float[Tensor, "B D"]:
+        """Mean vector over the real tokens of each text; zero for a text without tokens.
+
+        >>> import torch
+        >>> vectors, mask = torch.tensor([[[1.0, 3.0], [9.0, 9.0]]]), torch.tensor([[True, False]])
+        >>> TokenEmbeddings(vectors, mask).mean().tolist()
+        [[1.0, 3.0]]
+        """
+        real = self.vectors.masked_fill(~self.mask[:, :, None], 0)
+        return real.sum(1) / self.mask.sum(1, keepdim=True).clamp_min(1)

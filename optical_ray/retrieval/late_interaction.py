@@ -1,7 +1,7 @@
-"""Exact late interaction: MaxSim scores, and exhaustive ranking within bounded memory.
+"""Exact late interaction: MaxSim scores, and exhaustive ranking in bounded memory.
 
-Shapes: ``Q`` queries, ``K`` documents, ``M`` query tokens, ``N`` document tokens, ``D`` embedding dim; ``T`` real query
-tokens of a block.
+Shapes: ``Q`` queries, ``K`` documents, ``M`` query tokens, ``N`` document tokens, ``D`` embedding dimension;
+``T`` real query tokens of a block.
 """
 
 from __future__ import annotations
@@ -16,17 +16,17 @@ from torch import Tensor
 from optical_ray.retrieval.embeddings import TokenEmbeddings
 
 CELLS_PER_BLOCK = 2**20
-"""Token-by-token similarities held at a time: 4 MB of float32, which a processor's cache holds."""
+"""Token-by-token similarities in memory at a time: 4 MB of float32, which fits in a processor's cache."""
 
 SCORES_AT_ONCE = 2**22
-"""Scores of all queries that are sorted at a time: about 150 MB, places and copies included."""
+"""Scores sorted at a time: about 150 MB with their indices and copies."""
 
 
 @dataclass(frozen=True)
 class Ranking:
-    """The best documents of each query, best first; equal scores in the order of the documents.
+    """The best documents of each query, best first; documents with equal scores keep their order.
 
-    ``scores`` (Q, k) and ``indices`` (Q, k), positions in the documents; k is ``top_k`` or the number of documents.
+    ``scores`` (Q, k) and ``indices`` (Q, k) into the documents; k is ``top_k`` or, if smaller, their number.
     """
 
     scores: Float[Tensor, "Q k"]
@@ -36,12 +36,12 @@ class Ranking:
 def maxsim(queries: TokenEmbeddings, documents: TokenEmbeddings) -> Float[Tensor, "Q K"]:
     """Score of each document for each query: sum over query tokens of the largest similarity to a document token.
 
-    score(q, d) = sum_i max_j <q_i, d_j> over real tokens; -inf for a document without tokens (unless the query has
-    none either: 0). Differentiable; it holds all Q x M x K x N similarities, so it is for batches, and ``rank`` for
-    collections. Source: Khattab and Zaharia 2020 (arXiv 2004.12832), equation 3.
+    score(q, d) = sum_i max_j <q_i, d_j> over real tokens; -inf for a document without tokens, or 0 if the query has
+    no tokens either. Differentiable. Holds all Q x M x K x N similarities in memory: use it for batches, and ``rank``
+    for collections. Source: Khattab and Zaharia 2020 (arXiv 2004.12832), equation 3.
 
-    >>> one = TokenEmbeddings(torch.eye(2)[None], torch.ones(1, 2, dtype=torch.bool))
-    >>> maxsim(one, one).tolist()
+    >>> axes = TokenEmbeddings(torch.eye(2)[None], torch.ones(1, 2, dtype=torch.bool))
+    >>> maxsim(axes, axes).tolist()
     [[2.0]]
     """
     q, m, d = queries.vectors.shape
@@ -49,6 +49,16 @@ def maxsim(queries: TokenEmbeddings, documents: TokenEmbeddings) -> Float[Tensor
     similarities = (queries.vectors.reshape(q * m, d) @ documents.vectors.reshape(k * n, d).T).view(q, m, k, n)
     best = similarities.masked_fill(~documents.mask[None, None], -torch.inf).amax(-1)
     return best.masked_fill(~queries.mask[:, :, None], 0).sum(1)
+
+
+def mean_maxsim(queries: TokenEmbeddings, documents: TokenEmbeddings) -> Float[Tensor, "Q K"]:
+    """``maxsim`` divided by the number of query tokens, which does not grow with the length of the query.
+
+    >>> axes = TokenEmbeddings(torch.eye(2)[None], torch.ones(1, 2, dtype=torch.bool))
+    >>> mean_maxsim(axes, axes).tolist()
+    [[1.0]]
+    """
+    return maxsim(queries, documents) / queries.mask.sum(1, keepdim=True).clamp_min(1)
 
 
 def rank(
@@ -61,10 +71,10 @@ def rank(
 ) -> Ranking:
     """Score every document for every query with exact MaxSim and keep the best ``top_k``.
 
-    ``documents`` may come in parts (each padded to its own length, best when of like length); positions count on from
-    part to part. Never holds more than ``cells_per_block`` similarities (or one document's) at a time, nor scores of
-    more than ``SCORES_AT_ONCE`` pairs (or ``top_k`` documents). Deterministic: equal scores keep the order of the
-    documents. Raises ``ValueError`` for ``top_k`` < 1.
+    ``documents`` can be an iterable of parts, each padded to its own length; indices continue from part to part. Parts
+    of documents of similar length are fastest. At most ``cells_per_block`` similarities (or those of one document) and
+    ``SCORES_AT_ONCE`` scores (or those of ``top_k`` documents) are in memory at a time. Documents with equal scores
+    keep their order. Raises ``ValueError`` if ``top_k`` < 1.
 
     >>> axes = TokenEmbeddings(torch.eye(3)[:, None], torch.ones(3, 1, dtype=torch.bool))
     >>> rank(axes, axes, top_k=1).indices.tolist()
@@ -75,33 +85,35 @@ def rank(
     parts = [documents] if isinstance(documents, TokenEmbeddings) else documents
     num_queries = len(queries.vectors)
     blocks = [
-        _QueryBlock.of(queries, start, min(start + queries_per_block, num_queries))
+        _QueryBlock.from_queries(queries, start, min(start + queries_per_block, num_queries))
         for start in range(0, num_queries, queries_per_block)
     ]
     scores = queries.vectors.new_empty(num_queries, 0)
     indices = torch.empty(num_queries, 0, dtype=torch.long, device=scores.device)
     offset = 0
     with torch.no_grad():
-        for some in _few(parts, max(top_k, SCORES_AT_ONCE // max(num_queries, 1))):
-            found = _score_part(blocks, some, num_queries, cells_per_block)
-            positions = torch.arange(offset, offset + found.shape[1], device=scores.device).expand_as(found)
-            offset += found.shape[1]
-            scores, order = torch.cat([scores, found], 1).sort(dim=1, descending=True, stable=True)
+        for batch in _split(parts, max(top_k, SCORES_AT_ONCE // max(num_queries, 1))):
+            batch_scores = _score_part(blocks, batch, num_queries, cells_per_block)
+            positions = torch.arange(offset, offset + batch_scores.shape[1], device=scores.device).expand_as(
+                batch_scores
+            )
+            offset += batch_scores.shape[1]
+            scores, order = torch.cat([scores, batch_scores], 1).sort(dim=1, descending=True, stable=True)
             indices = torch.cat([indices, positions], 1).gather(1, order)[:, :top_k]
             scores = scores[:, :top_k]
     return Ranking(scores, indices)
 
 
-def _few(parts: Iterable[TokenEmbeddings], most: int) -> Iterator[TokenEmbeddings]:
-    """The documents of ``parts`` in turn, at most so many at a time."""
+def _split(parts: Iterable[TokenEmbeddings], size: int) -> Iterator[TokenEmbeddings]:
+    """The documents of ``parts`` in batches of at most ``size``."""
     for part in parts:
-        for start in range(0, len(part.vectors), most):
-            yield part.each(lambda array, start=start: array[start : start + most])  # type: ignore[misc]
+        for start in range(0, len(part.vectors), size):
+            yield part.each(lambda array, start=start: array[start : start + size])  # type: ignore[misc]
 
 
 @dataclass(frozen=True)
 class _QueryBlock:
-    """Real tokens of a few queries, side by side, and which query (T, Q) each belongs to."""
+    """The real tokens of several queries, and the query that each belongs to as an indicator matrix (T, Q)."""
 
     tokens: Float[Tensor, "D T"]
     members: Float[Tensor, "T Q"]
@@ -109,7 +121,7 @@ class _QueryBlock:
     end: int
 
     @classmethod
-    def of(cls, queries: TokenEmbeddings, start: int, end: int) -> _QueryBlock:
+    def from_queries(cls, queries: TokenEmbeddings, start: int, end: int) -> _QueryBlock:
         mask = queries.mask[start:end]
         owner = mask.nonzero()[:, 0]
         members = (owner[:, None] == torch.arange(end - start, device=mask.device)).to(queries.vectors.dtype)
@@ -119,12 +131,12 @@ class _QueryBlock:
 def _score_part(
     blocks: list[_QueryBlock], documents: TokenEmbeddings, num_queries: int, cells_per_block: int
 ) -> Float[Tensor, "Q K"]:
-    """Scores of one part, shortest documents first so that a block of them holds little padding."""
+    """Scores of one part, shortest documents first, so that blocks contain little padding."""
     lengths = _extents(documents)
     order = lengths.argsort(stable=True)
     sizes = lengths[order].tolist()
     vectors = _without_padding(documents)
-    found = vectors.new_empty(len(order), num_queries)
+    scores = vectors.new_empty(len(order), num_queries)
     for block in blocks:
         tokens = max(block.tokens.shape[1], 1)
         start = 0
@@ -135,11 +147,11 @@ def _score_part(
             chosen, length = order[start:end], max(sizes[end - 1], 1)
             cells = vectors[chosen, :length].flatten(0, 1) @ block.tokens
             best = cells.view(end - start, length, -1).amax(1)
-            found[chosen, block.start : block.end] = best @ block.members
+            scores[chosen, block.start : block.end] = best @ block.members
             start = end
     has_tokens, has_query = documents.mask.any(1), torch.cat([b.members.any(0) for b in blocks])
-    found[~has_tokens[:, None] & has_query] = -torch.inf
-    return found.T
+    scores[~has_tokens[:, None] & has_query] = -torch.inf
+    return scores.T
 
 
 def _extents(documents: TokenEmbeddings) -> Int[Tensor, " K"]:
@@ -148,7 +160,7 @@ def _extents(documents: TokenEmbeddings) -> Int[Tensor, " K"]:
 
 
 def _without_padding(documents: TokenEmbeddings) -> Float[Tensor, "K N D"]:
-    """Padding replaced by the document's first real token: a maximum over tokens does not notice a repetition."""
+    """Replace padding by the document's first real token, which does not change a maximum over tokens."""
     first = documents.mask.int().argmax(1)
-    stand_in = documents.vectors[torch.arange(len(first), device=first.device), first]
-    return torch.where(documents.mask[:, :, None], documents.vectors, stand_in[:, None])
+    first_vectors = documents.vectors[torch.arange(len(first), device=first.device), first]
+    return torch.where(documents.mask[:, :, None], documents.vectors, first_vectors[:, None])

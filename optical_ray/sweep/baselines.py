@@ -12,6 +12,7 @@ from ray.train import TrainingFailedError
 from optical_ray.config.baselines import Control, TeacherTopics
 from optical_ray.config.experiment import Experiment
 from optical_ray.config.load import control_trial
+from optical_ray.encoders.checkpoint_files import has_checkpoint
 from optical_ray.evaluate import write_mean
 from optical_ray.prepare.baselines import BaselineFolder, scored_on
 from optical_ray.prepare.cache import Cache
@@ -74,7 +75,7 @@ def _students(
     workers = workers_of(experiment.compute)
     parts = {seed: place.folder / f"seed-{seed}" for seed in experiment.seeds}
     left = {seed: part for seed, part in parts.items() if not _says(part, done)}
-    known = [part for part in left.values() if (part / "student" / "encoder.json").is_file()]
+    known = [part for part in left.values() if has_checkpoint(part / "student")]
     if known:
         encoders = tuple((part / "student", part) for part in known)
         rescoring = RescoringJob(encoders, prepared.scoring(experiment), prepared.teacher)
@@ -111,7 +112,7 @@ def _score_teacher(
         return
     encoder = text.teacher
     lengths = encoder.config.query_length, encoder.config.document_length
-    pieces, cache = Pieces.of_one(encoder.tokenizer.open(), *lengths), Cache(encoder.folder.parent)
+    pieces, cache = Pieces.from_tokenizer(encoder.tokenizer.open(), *lengths), Cache(encoder.folder.parent)
     collections = []
     for source in text.sources:
         texts = topic_texts(source, baseline, f"baselines.{name}")

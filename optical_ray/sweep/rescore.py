@@ -8,6 +8,7 @@ from pathlib import Path
 
 from optical_ray.config.experiment import Experiment
 from optical_ray.encoders.checkpoint import Checkpoint
+from optical_ray.encoders.checkpoint_files import has_checkpoint
 from optical_ray.evaluate import Evaluator, write_evaluation
 from optical_ray.prepare.study import Prepared
 from optical_ray.prepare.text import SPLITS
@@ -35,7 +36,7 @@ def rescore(experiment: Experiment, prepared: Prepared, ledger: Ledger) -> tuple
         for record in ledger.records
         if record.state is TrialState.COMPLETE and not _has(ledger.scores(record.key), wanted)
     ]
-    kept = tuple(folder for folder in lacking if (folder / "student" / "encoder.json").is_file())
+    kept = tuple(folder for folder in lacking if has_checkpoint(folder / "student"))
     if kept:
         encoders = tuple((folder / "student", folder) for folder in kept)
         job = RescoringJob(encoders, prepared.scoring(experiment), prepared.teacher)

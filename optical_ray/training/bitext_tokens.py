@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from optical_ray.data.matched import matched_places
+from optical_ray.data.mixture import matched_places
 from optical_ray.data.ragged import ArrayFile, RaggedFile
 
 

@@ -1,4 +1,4 @@
-"""What a training loop may ask of whoever runs it: Ray Train's worker group, or this process alone."""
+"""The services that a training loop needs: from Ray Train's worker group, or from this process without Ray."""
 
 from __future__ import annotations
 
@@ -28,21 +28,21 @@ class Context(ABC):
 
     @abstractmethod
     def restore(self) -> Path | None:
-        """The folder of the run's last checkpoint, or ``None`` at a fresh start."""
+        """The folder of the run's last checkpoint, or None if it starts from scratch."""
 
     @abstractmethod
     def report(self, metrics: dict[str, Any], write: Callable[[Path], None] | None = None) -> None:
-        """Hand on ``metrics`` and a checkpoint that ``write`` fills; every worker calls it, rank 0's counts."""
+        """Send ``metrics`` and a checkpoint folder that ``write`` fills. All workers call it; rank 0's report counts."""
 
     @property
-    def leads(self) -> bool:
-        """Whether this worker speaks for all."""
+    def is_rank_zero(self) -> bool:
+        """Whether this worker writes the files of its group."""
         return self.rank == 0
 
 
 @dataclass
 class LocalContext(Context):
-    """One worker in this process, without Ray: for benchmarks, tests and machines that have none."""
+    """One worker in this process, without Ray: for benchmarks, tests and machines without a cluster."""
 
     folder: Path
     device: torch.device = field(default_factory=lambda: torch.device("cuda" if torch.cuda.is_available() else "cpu"))

@@ -1,4 +1,4 @@
-"""Start a loop on Ray Train's workers and wait for its end."""
+"""Run a loop on Ray Train's workers and wait for its end."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from optical_ray.training.worker import run
 
 @dataclass(frozen=True)
 class Workers:
-    """A worker group: ``num_workers`` processes, each with so many CPUs and GPUs."""
+    """A worker group: ``num_workers`` processes with ``cpus_per_worker`` and ``gpus_per_worker`` each."""
 
     num_workers: int = 1
     cpus_per_worker: int = 1
     gpus_per_worker: float = 0
     max_failures: int = 2
-    """Times that a lost worker group is started again from its last checkpoint."""
+    """How often a lost worker group is restarted from its last checkpoint."""
 
 
 def fit(
@@ -37,9 +37,9 @@ def fit(
     workers: Workers,
     callbacks: Sequence[UserCallback] = (),
 ) -> dict[str, Any]:
-    """Run ``loop(context, job)`` on every worker; a run of this ``name`` in ``folder`` goes on from its checkpoint.
+    """Run ``loop(context, job)`` on every worker; a run of this ``name`` in ``folder`` resumes from its checkpoint.
 
-    Returns what rank 0 reported last; raises ``ray.train.TrainingFailedError`` where the attempts are used up.
+    Returns the last report of rank 0; raises ``ray.train.TrainingFailedError`` once the restarts are used up.
     """
     resources: dict[str, float] = {"CPU": workers.cpus_per_worker}
     if workers.gpus_per_worker:
@@ -65,12 +65,12 @@ def fit(
             worker_runtime_env={"env_vars": {"OMP_NUM_THREADS": str(workers.cpus_per_worker)}},
         ),
     )
-    result = _aside(trainer.fit) if current_thread() is main_thread() else trainer.fit()
+    result = _in_thread(trainer.fit) if current_thread() is main_thread() else trainer.fit()
     return dict(result.metrics or {})
 
 
-def _aside(call: Callable[[], Any]) -> Any:
-    """Run ``call`` in a thread: in the main one, Ray Train would take the interrupt key for itself and keep it."""
+def _in_thread(call: Callable[[], Any]) -> Any:
+    """Run ``call`` in a thread: in the main thread, Ray Train would replace the handler of SIGINT for good."""
     outcome: Future[Any] = Future()
 
     def run_call() -> None:

@@ -1,44 +1,43 @@
-"""From a trial's data block to the mixture that says which pairs make batch ``step``."""
+"""From a trial's ``data`` block to the mixture that determines which pairs make up the batch of a step."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from pathlib import Path
+from collections.abc import Mapping
 from typing import Any, Protocol
 
 from optical_ray.config.trial import TrialConfig
 from optical_ray.data.mixture import Mixture, MixtureConfig
 from optical_ray.training.bitext_tokens import BitextTokens, matched
+from optical_ray.training.inputs import Bitext
 
 
 class LengthTable(Protocol):
-    """Lengths by row: an array, or a table that looks them up."""
+    """The number of tokens of pairs, by row: an array, or a table on disk."""
 
     def __len__(self) -> int: ...
 
     def __getitem__(self, rows: Any, /) -> Any: ...
 
 
-def tables_of(
-    trial: TrialConfig, tokens: Mapping[str, Sequence[Path]], leaks: Mapping[str, Sequence[Path]]
-) -> dict[str, BitextTokens]:
-    """The pairs that the trial may read, by source language: without leaks unless it keeps them, matched if it says so.
+def load_pairs(trial: TrialConfig, bitext: Bitext) -> dict[str, BitextTokens]:
+    """The pairs that a trial may read, by source language.
 
-    Raises ``InputError`` where matched languages share no sentence.
+    Pairs that contain evaluation text are excluded unless ``data.leaks`` is ``keep``; with ``data.content: matched``
+    only the pivot sentences that all languages have are included. Raises ``InputError`` if there is no such sentence.
     """
     drop = trial.data.leaks == "drop"
     tables = {
-        language: BitextTokens(tokens[language], leaks.get(language, ()) if drop else ())
+        language: BitextTokens(bitext.tokens[language], bitext.leaks[language] if drop else ())
         for language in sorted(trial.data.source_languages)
     }
     return matched(tables) if trial.data.content == "matched" else tables
 
 
-def mixture_of(trial: TrialConfig, lengths: Mapping[str, LengthTable], seed: int) -> Mixture:
-    """The mixture over the languages of ``lengths`` (pieces of every pair, by language).
+def build_mixture(trial: TrialConfig, lengths: Mapping[str, LengthTable], seed: int) -> Mixture:
+    """The mixture over the languages of ``lengths`` (number of tokens of every pair, by language).
 
     Which pairs are in the budget does not depend on ``seed``, so that replicates and larger budgets share them; their
-    order does. Raises ``InputError`` for a budget beyond what is there.
+    order does. Raises ``InputError`` if the budget exceeds the data.
     """
     data = trial.data
     config = MixtureConfig(

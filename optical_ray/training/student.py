@@ -1,4 +1,4 @@
-"""How a student is trained: in full, with its embeddings frozen, or through low-rank adapters."""
+"""Which weights of a student are trained: all, all but its input embeddings, or low-rank adapters."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from optical_ray.encoders.token_encoder import TokenEncoder
 
 
 def adapt(student: TokenEncoder, config: StudentConfig) -> None:
-    """Say which weights of ``student`` are trained, put adapters in, switch gradient checkpointing on."""
+    """Select the weights of ``student`` that are trained, add adapters, enable gradient checkpointing."""
     if config.lora is not None:
         _add_adapters(student.backbone, config.lora)
     elif config.freeze_embeddings:
@@ -22,8 +22,8 @@ def adapt(student: TokenEncoder, config: StudentConfig) -> None:
         student.backbone.gradient_checkpointing_enable(arguments)  # type: ignore[operator]
 
 
-def settle(student: TokenEncoder) -> None:
-    """Undo what only training needs: adapters are merged into the weights they adapt, layers keep what they compute."""
+def finish_training(student: TokenEncoder) -> None:
+    """Merge adapters into the weights that they adapt, and disable gradient checkpointing."""
     if student.backbone.is_gradient_checkpointing:
         student.backbone.gradient_checkpointing_disable()  # type: ignore[operator]
     for parent in list(student.backbone.modules()):
@@ -35,7 +35,7 @@ def settle(student: TokenEncoder) -> None:
 
 
 def _add_adapters(backbone: nn.Module, config: LoraConfig) -> None:
-    import peft  # an optional part
+    import peft  # an optional dependency
 
     adapters = peft.LoraConfig(
         r=config.rank, lora_alpha=config.alpha, target_modules=list(config.modules), lora_dropout=0.0, bias="none"
@@ -47,5 +47,5 @@ def _add_adapters(backbone: nn.Module, config: LoraConfig) -> None:
 
 
 def autocast_dtype(config: StudentConfig) -> torch.dtype | None:
-    """The type that the student computes in, or ``None`` for its weights' own."""
+    """The type that the student computes in, or None for the type of its weights."""
     return torch.bfloat16 if config.precision == "bfloat16" else None

@@ -1,4 +1,4 @@
-"""A loop inside one worker of Ray Train's group."""
+"""Run a loop inside one worker of Ray Train's group."""
 
 from __future__ import annotations
 
@@ -28,21 +28,20 @@ class RayContext(Context):
         self._attempt = uuid4().hex[:12]
 
     def wrap(self, module: nn.Module) -> nn.Module:
-        """``module`` on this worker's device, under DistributedDataParallel where there are several."""
+        """``module`` on this worker's device, in DistributedDataParallel if there are several workers."""
         wrapped: nn.Module = ray.train.torch.prepare_model(
             module, parallel_strategy_kwargs={"broadcast_buffers": False}
         )
         return wrapped
 
     def restore(self) -> Path | None:
-        """The last checkpoint of this run, on the storage that all nodes share."""
+        """The last checkpoint of this run, in the storage that all nodes share."""
         checkpoint = ray.train.get_checkpoint()
         return None if checkpoint is None else Path(checkpoint.path)
 
     def report(self, metrics: dict[str, Any], write: Callable[[Path], None] | None = None) -> None:
-        """Report to Ray Train; ``attempt`` tells one start of the worker group from the next."""
-        metrics = {**metrics, "attempt": self._attempt}
-        if write is None or not self.leads:
+        """Report to Ray Train."""
+        if write is None or not self.is_rank_zero:
             ray.train.report(metrics)
             return
         with tempfile.TemporaryDirectory() as folder:

@@ -1,4 +1,4 @@
-"""A finished study of one trial, with weights, made without Ray."""
+"""A study with one complete trial and its weights, written without Ray."""
 
 from __future__ import annotations
 

@@ -5,14 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import pytest
-
 from optical_ray.cli.plan_lines import plan_lines
 from optical_ray.config.load import from_dict
 from optical_ray.sweep.cluster import Capacity
 from tests.tiny_study import spec
 
-EPSILON, COST = "loss.sinkhorn.epsilon", "loss.cost"
+EPSILON, COST = "loss.solver.epsilon", "loss.cost"
 BOTH = {"kind": "choice", "of": ["cosine", "squared_euclidean"]}
 
 
@@ -44,35 +42,29 @@ def test_a_lattice_is_offered_smaller_designs_with_their_cost(tmp_path: Path) ->
     )
 
 
-@pytest.mark.parametrize(
-    ("epsilon", "search", "expected"),
-    [
-        ({"kind": "choice", "of": [0.05, 0.1, 0.2]}, {"mode": "estimate"}, "at e = 0.05 and 0.1;"),
-        ({"kind": "choice", "of": [0.05, 0.3]}, {"mode": "estimate"}, None),
-        ({"kind": "float", "low": 0.02, "high": 0.5, "log": True}, {"num_trials": 9}, "between e = 0.02 and 0.25;"),
-        ({"kind": "float", "low": 0.2, "high": 0.3, "log": True}, {"num_trials": 9}, None),
-    ],
-)
-def test_one_problem_under_two_names_is_said(
-    epsilon: dict[str, Any], search: dict[str, Any], expected: str | None, tmp_path: Path
-) -> None:
-    lines = said("duplicates", {EPSILON: epsilon, COST: BOTH}, search, tmp_path)
-    assert (expected is None and not lines) or expected in lines[0]
-    assert not said("duplicates", {EPSILON: epsilon}, search, tmp_path)
-
-
-def test_only_one_problem_is_one_problem(tmp_path: Path) -> None:
-    """Another tau, or other marginals, make another problem of it."""
-    transport: dict[str, Any] = {"kind": "optimal_transport"}
-    both = [
-        {**transport, "sinkhorn": {"epsilon": 0.1, "tau": 1.0}},
-        {**transport, "cost": "squared_euclidean", "sinkhorn": {"epsilon": 0.2, "tau": 1.0}},
-        {**transport, "cost": "squared_euclidean", "marginals": "norm", "sinkhorn": {"epsilon": 0.2}},
+def test_duplicate_points_are_printed(tmp_path: Path) -> None:
+    epsilon = {"kind": "choice", "of": [0.05, 0.1, 0.2]}
+    lines = said("duplicates", {EPSILON: epsilon, COST: BOTH}, {"mode": "estimate"}, tmp_path)
+    assert lines == [
+        f"{{{EPSILON}: {value}, {COST}: cosine}} and {{{EPSILON}: {2 * value}, {COST}: squared_euclidean}} "
+        "are the same alignment problem. Remove one of them."
+        for value in (0.05, 0.1)
     ]
-    space = {"loss": {"kind": "choice", "of": both}}
-    assert not said("duplicates", space, {"mode": "estimate"}, tmp_path)
-    both[1]["sinkhorn"]["tau"] = 2.0
-    assert "at e = 0.1;" in said("duplicates", space, {"mode": "estimate"}, tmp_path)[0]
+    assert not said("duplicates", {EPSILON: epsilon}, {"mode": "estimate"}, tmp_path)
+
+
+def test_duplicate_ranges_are_printed(tmp_path: Path) -> None:
+    epsilon = {"kind": "float", "low": 0.02, "high": 0.5, "log": True}
+    (line,) = said("duplicates", {EPSILON: epsilon, COST: BOTH}, {"num_trials": 9}, tmp_path)
+    assert line.endswith("are the same alignment problem, solver.epsilon 0.02 to 0.25. Remove one of them.")
+    assert f"{{{EPSILON}: 0.02..0.5, {COST}: cosine}}" in line
+
+
+def test_only_the_first_duplicates_are_printed(tmp_path: Path) -> None:
+    epsilon = {"kind": "choice", "of": [2.0**power for power in range(-8, 0)]}
+    lines = said("duplicates", {EPSILON: epsilon, COST: BOTH}, {"mode": "estimate"}, tmp_path)
+    assert len(lines) == 5
+    assert lines[-1] == "... and 3 more pairs"
 
 
 def test_controls_are_counted(tmp_path: Path) -> None:

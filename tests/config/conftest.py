@@ -31,7 +31,7 @@ def raw() -> dict[str, Any]:
         },
         "space": {
             "data.source_languages": {"kind": "subset", "of": ["de", "hi", "mr"], "max_size": 2},
-            "loss.sinkhorn.epsilon": {"kind": "float", "low": 0.05, "high": 0.5, "log": True},
+            "loss.solver.epsilon": {"kind": "float", "low": 0.05, "high": 0.5, "log": True},
         },
         "search": {"num_trials": 4},
     }

@@ -18,7 +18,7 @@ from optical_ray.losses.weighted_sum import WeightedSum
 from optical_ray.types import InputError
 
 Write = Callable[[Any], Path]
-EPSILON, SOURCES = "loss.sinkhorn.epsilon", "data.source_languages"
+EPSILON, SOURCES = "loss.solver.epsilon", "data.source_languages"
 
 
 def test_a_spec_is_read_with_its_defaults(write: Write, raw: dict[str, Any]) -> None:
@@ -79,7 +79,7 @@ def test_a_value_is_not_filled_twice(write: Write, raw: dict[str, Any]) -> None:
         ("trial.optimizer.learning_rate=1.0e-4", lambda e: e.trial.optimizer.learning_rate == 1e-4),
         ("trial.data.source_languages=[hi, mr]", lambda e: e.trial.data.source_languages == ("hi", "mr")),
         ("trial.data.source_languages=mr+hi", lambda e: e.trial.data.source_languages == ("hi", "mr")),
-        ("trial.loss={kind: optimal_transport, solver: ipot}", lambda e: e.trial.loss.solver == "ipot"),
+        ("trial.loss={kind: optimal_transport, marginals: norm}", lambda e: e.trial.loss.marginals == "norm"),
         ("compute.cache_limit=2 MB", lambda e: e.compute.cache_limit == 2_000_000),
         ("evaluation={targets: [so]}", lambda e: e.targets == ("so",)),
         (
@@ -113,7 +113,7 @@ def test_later_settings_win(write: Write, raw: dict[str, Any]) -> None:
         ("trial.optimizer.stepps=7", ["trial.optimizer.stepps", "unknown key"]),
         ("trial.optimizer.steps=many", ["trial.optimizer.steps", "many"]),
         ("trial.optimizer.steps=0", ["trial.optimizer.steps", "0"]),
-        ("space.loss.sinkhorn.epsilom={kind: float, low: 0.1, high: 1}", ["epsilom"]),
+        ("space.loss.solver.epsilom={kind: float, low: 0.1, high: 1}", ["epsilom"]),
     ],
 )
 def test_a_setting_is_checked_like_the_file(write: Write, raw: dict[str, Any], setting: str, words: list[str]) -> None:
@@ -137,6 +137,10 @@ def put(raw: dict[str, Any], path: str, value: Any) -> dict[str, Any]:
     return raw
 
 
+def sinkhorn(**values: Any) -> dict[str, Any]:
+    return {"kind": "optimal_transport", "solver": {"kind": "sinkhorn", **values}}
+
+
 BAD = [
     ("trail", {}, ["trail", "unknown key"]),
     ("name", "a b", ["name", "a b"]),
@@ -156,9 +160,9 @@ BAD = [
     ("trial/data/source_languages", "", ["trial.data.source_languages"]),
     ("trial/data/max_length", 999, ["data.max_length", "999"]),
     ("trial/loss", {"kind": "magic"}, ["trial.loss", "magic", "optimal_transport"]),
-    ("trial/loss", {"kind": "optimal_transport", "sinkhorn": {"epsilon": -1.0}}, ["trial.loss.sinkhorn.epsilon", "-1"]),
-    ("trial/loss", {"kind": "optimal_transport", "sinkhorn": {"epsilom": 1.0}}, ["trial.loss.sinkhorn.epsilom"]),
-    ("trial/loss", {"kind": "optimal_transport", "sinkhorn": {"epsilon": "big"}}, ["loss.sinkhorn.epsilon", "big"]),
+    ("trial/loss", sinkhorn(epsilon=-1.0), ["trial.loss.solver.epsilon", "-1"]),
+    ("trial/loss", sinkhorn(epsilom=1.0), ["trial.loss.solver.epsilom"]),
+    ("trial/loss", sinkhorn(epsilon="big"), ["loss.solver.epsilon", "big"]),
     ("trial/teacher/heads", 5, ["trial.teacher.hidden", "multiple of heads"]),
     ("trial/teacher", {"kind": "pretrained"}, ["trial.teacher.checkpoint"]),
     ("trial/teacher_training", None, ["teacher_training", "scratch"]),
@@ -187,7 +191,7 @@ BAD = [
     (f"space/{EPSILON}", {"kind": "float", "low": 1.0, "high": 0.1}, [EPSILON, "low=1.0"]),
     (f"space/{EPSILON}", {"kind": "floaty", "low": 0.1, "high": 1.0}, [EPSILON, "floaty"]),
     (f"space/{EPSILON}", {"kind": "float", "low": 0.1}, [f"space.{EPSILON}.high", "missing"]),
-    ("space/loss.sinkhorn.epsilom", {"kind": "float", "low": 0.1, "high": 1.0}, ["space.loss.sinkhorn.epsilom"]),
+    ("space/loss.solver.epsilom", {"kind": "float", "low": 0.1, "high": 1.0}, ["space.loss.solver.epsilom"]),
     ("space/los.epsilon", {"kind": "float", "low": 0.1, "high": 1.0}, ["space.los.epsilon", "loss"]),
     ("space/data.max_length", {"kind": "int", "low": 8, "high": 16}, ["space.data.max_length", "share"]),
     ("space/teacher.layers", {"kind": "int", "low": 1, "high": 2}, ["space.teacher.layers", "share"]),
@@ -276,39 +280,37 @@ def test_params_are_put_at_their_paths(raw: dict[str, Any]) -> None:
     experiment = from_dict(raw)
     trial = with_params(experiment, {SOURCES: "mr+de", EPSILON: 0.25, "data.pairs": 100})
     assert trial.data.source_languages == ("de", "mr")
-    assert trial.loss.sinkhorn.epsilon == 0.25  # type: ignore[attr-defined]
+    assert trial.loss.solver.epsilon == 0.25  # type: ignore[attr-defined]
     assert trial.data.pairs == 100
     assert with_params(experiment, {"data.pairs": "null"}).data.pairs is None
     assert experiment.trial.data.pairs == 200
 
 
 def test_a_chosen_block_takes_its_inner_values_whatever_the_order(raw: dict[str, Any]) -> None:
-    blocks = [{"kind": "optimal_transport", "solver": solver} for solver in ("sinkhorn", "ipot")]
-    raw["space"]["loss"] = {"kind": "choice", "of": [*blocks, {"kind": "optimal_transport", "cost": "cosine"}]}
+    blocks = [{"kind": "optimal_transport", "cost": cost} for cost in ("cosine", "squared_euclidean")]
+    raw["space"]["loss"] = {"kind": "choice", "of": [*blocks, {"kind": "optimal_transport", "marginals": "uniform"}]}
     experiment = from_dict(raw)
     label = experiment.space["loss"].grid()[1]
     for params in ({EPSILON: 0.25, "loss": label}, {"loss": label, EPSILON: 0.25}):
         trial = with_params(experiment, params)
-        assert trial.loss.solver == "ipot"  # type: ignore[attr-defined]
-        assert trial.loss.sinkhorn.epsilon == 0.25  # type: ignore[attr-defined]
+        assert trial.loss.cost == "squared_euclidean"  # type: ignore[attr-defined]
+        assert trial.loss.solver.epsilon == 0.25  # type: ignore[attr-defined]
 
 
 def test_a_path_that_a_chosen_block_lacks_is_refused(raw: dict[str, Any]) -> None:
     raw["space"]["loss"] = {"kind": "choice", "of": [{"kind": "greedy"}, {"kind": "optimal_transport"}]}
-    with pytest.raises(
-        InputError, match=r"loss=greedy.*space\.loss\.sinkhorn\.epsilon: the trial has no block 'sinkhorn'"
-    ):
+    with pytest.raises(InputError, match=r"loss=greedy.*space\.loss\.solver\.epsilon: the trial has no block 'solver'"):
         check_corners(from_dict(raw))
-    inside = {"kind": "optimal_transport", "sinkhorn": {"epsilon": raw["space"].pop(EPSILON)}}
+    inside = sinkhorn(epsilon=raw["space"].pop(EPSILON))
     raw["space"]["loss"]["of"][1] = inside
     experiment = from_dict(raw)
     check_corners(experiment)
     assert isinstance(with_params(experiment, {"loss": "greedy"}).loss, Greedy)
     trial = with_params(experiment, {EPSILON: 0.3, "loss": "optimal_transport"})
-    assert trial.loss.sinkhorn.epsilon == 0.3  # type: ignore[attr-defined]
-    inside["sinkhorn"]["epsilon"]["low"] = 0.0
-    inside["sinkhorn"]["epsilon"]["log"] = False
-    with pytest.raises(InputError, match=r"loss\.sinkhorn\.epsilon.*0\.0"):
+    assert trial.loss.solver.epsilon == 0.3  # type: ignore[attr-defined]
+    inside["solver"]["epsilon"]["low"] = 0.0
+    inside["solver"]["epsilon"]["log"] = False
+    with pytest.raises(InputError, match=r"loss\.solver\.epsilon.*0\.0"):
         check_corners(from_dict(raw))
 
 
@@ -322,18 +324,18 @@ def test_checking_corners_changes_nothing_and_accepts_what_is_right(raw: dict[st
 def test_the_terms_of_a_sum_are_searched(raw: dict[str, Any]) -> None:
     epsilon = {"kind": "float", "low": 0.05, "high": 0.5, "log": True}
     weight = {"kind": "float", "low": 0.1, "high": 1.0}
-    transport = {"loss": {"kind": "optimal_transport", "sinkhorn": {"epsilon": epsilon}}}
+    transport = {"loss": sinkhorn(epsilon=epsilon)}
     summed = {"kind": "sum", "terms": [transport, {"loss": {"kind": "greedy"}, "weight": weight}]}
     raw["space"] = {"loss": {"kind": "choice", "of": [{"kind": "contrastive"}, summed]}}
     raw["search"] = {"num_trials": 2}
     experiment = from_dict(raw)
     check_corners(experiment)
-    params: Params = {"loss": "sum", "loss.terms.0.loss.sinkhorn.epsilon": 0.3, "loss.terms.1.weight": 0.7}
+    params: Params = {"loss": "sum", "loss.terms.0.loss.solver.epsilon": 0.3, "loss.terms.1.weight": 0.7}
     loss = with_params(experiment, params).loss
     assert isinstance(loss, WeightedSum)
     first, second = loss.terms
     assert isinstance(first.loss, OptimalTransport)
-    assert (first.loss.sinkhorn.epsilon, first.weight, second.weight) == (0.3, 1.0, 0.7)
+    assert (first.loss.solver.epsilon, first.weight, second.weight) == (0.3, 1.0, 0.7)
 
 
 def test_a_place_that_a_list_lacks_is_refused(raw: dict[str, Any]) -> None:

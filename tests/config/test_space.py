@@ -79,11 +79,11 @@ def test_blocks_travel_by_their_kind_or_as_json_and_come_back() -> None:
 def test_a_block_may_hold_dimensions_that_exist_where_it_is_chosen() -> None:
     inside = {
         "kind": "optimal_transport",
-        "sinkhorn": {"epsilon": {"kind": "float", "low": 0.1, "high": 0.2, "points": 2}},
+        "solver": {"kind": "sinkhorn", "epsilon": {"kind": "float", "low": 0.1, "high": 0.2, "points": 2}},
     }
     space = {"loss": Choice(of=(inside, {"kind": "greedy"})), "b": Choice(of=("x", "y"))}
-    epsilon = "loss.sinkhorn.epsilon"
-    assert space["loss"].option("optimal_transport") == {"kind": "optimal_transport", "sinkhorn": {}}
+    epsilon = "loss.solver.epsilon"
+    assert space["loss"].option("optimal_transport") == {"kind": "optimal_transport", "solver": {"kind": "sinkhorn"}}
     assert [path for path, _ in dimensions(space)] == ["loss", epsilon, "b"]
     assert list(active(space, {"loss": "optimal_transport"})) == ["loss", "b", epsilon]
     assert list(active(space, {"loss": "greedy"})) == ["loss", "b"]
@@ -93,8 +93,11 @@ def test_a_block_may_hold_dimensions_that_exist_where_it_is_chosen() -> None:
 
 
 def test_a_dimension_inside_of_a_block_is_checked_like_any_other() -> None:
-    bad = {"kind": "optimal_transport", "sinkhorn": {"epsilon": {"kind": "float", "low": -1.0, "high": 1, "log": True}}}
-    with pytest.raises(ValidationError, match=r"of: sinkhorn\.epsilon: low: must be > 0 .*got -1\.0 \["):
+    bad = {
+        "kind": "optimal_transport",
+        "solver": {"kind": "sinkhorn", "epsilon": {"kind": "float", "low": -1.0, "high": 1, "log": True}},
+    }
+    with pytest.raises(ValidationError, match=r"of: solver\.epsilon: low: must be > 0 .*got -1\.0 \["):
         Choice(of=(bad,))
 
 
@@ -123,14 +126,17 @@ def test_corners_are_all_combinations_while_they_are_few_and_single_extremes_bey
 
 def test_an_estimate_needs_to_know_how_many_points_a_float_takes(raw: dict[str, Any]) -> None:
     raw["search"] = {"mode": "estimate", "seeds": 2}
-    with pytest.raises(InputError, match=r"^space\.loss\.sinkhorn\.epsilon\.points: "):
+    with pytest.raises(InputError, match=r"^space\.loss\.solver\.epsilon\.points: "):
         from_dict(raw)
-    raw["space"]["loss.sinkhorn.epsilon"]["points"] = 2
+    raw["space"]["loss.solver.epsilon"]["points"] = 2
     experiment = from_dict(raw)
     assert len(grid(experiment.space)) == 6 * 2
-    inner = {"kind": "optimal_transport", "sinkhorn": {"epsilon": {"kind": "float", "low": 0.1, "high": 0.2}}}
+    inner = {
+        "kind": "optimal_transport",
+        "solver": {"kind": "sinkhorn", "epsilon": {"kind": "float", "low": 0.1, "high": 0.2}},
+    }
     raw["space"] = {"loss": {"kind": "choice", "of": [inner, {"kind": "greedy"}]}}
-    with pytest.raises(InputError, match=r"^space\.loss\.sinkhorn\.epsilon\.points: "):
+    with pytest.raises(InputError, match=r"^space\.loss\.solver\.epsilon\.points: "):
         from_dict(raw)
     assert experiment.seeds == (3, 4)
 

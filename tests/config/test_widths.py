@@ -35,8 +35,8 @@ def test_a_name_on_the_hub_is_not_downloaded_to_find_out() -> None:
 
 def test_a_folder_that_cannot_be_read_is_refused_with_its_field(tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_text("nothing")
-    with pytest.raises(InputError, match=r"^teacher\.checkpoint '.*': no layout that is understood"):
+    with pytest.raises(InputError, match=r"^teacher\.checkpoint '.*': unknown layout"):
         trial_from_dict(raw({"checkpoint": str(tmp_path)}))
     folder = str(write_xlmr(tmp_path / "xlmr"))
-    with pytest.raises(InputError, match=r"^student\.init\.checkpoint '.*': no layout that is understood"):
+    with pytest.raises(InputError, match=r"^student\.init\.checkpoint '.*': unknown layout"):
         trial_from_dict(raw({"checkpoint": folder}, {"kind": "pretrained", "checkpoint": str(tmp_path)}))

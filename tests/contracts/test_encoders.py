@@ -1,4 +1,4 @@
-"""What every kind of encoder keeps, whoever writes it."""
+"""What every kind of encoder guarantees."""
 
 from __future__ import annotations
 
@@ -14,19 +14,16 @@ from optical_ray.config.key import digest
 from optical_ray.encoders.checkpoint import Checkpoint, save
 from optical_ray.encoders.interface import EncoderConfig
 from optical_ray.encoders.pretrained import PretrainedEncoder
-from optical_ray.encoders.scratch import ScratchEncoder
 from optical_ray.encoders.token_encoder import TokenEncoder
 from optical_ray.encoders.tokenizer import PieceTokenizer, train_vocabulary
 from optical_ray.registry import members
-from tests.encoders.checkpoints import TEXTS, write_bert, write_xlmr
+from tests.encoders.checkpoints import TEXTS, write_xlmr
 
-KINDS = members("optical_ray.encoders", EncoderConfig)  # type: ignore[type-abstract]
-SMALL = ScratchEncoder(layers=1, hidden=16, heads=2, intermediate=16, dim=4, vocabulary=150)
 EXAMPLES: dict[str, Callable[[Path], EncoderConfig]] = {
-    "scratch": lambda folder: SMALL,
+    **{kind: member.example for kind, member in members("optical_ray.encoders", EncoderConfig).items()},  # type: ignore[type-abstract]
     "pretrained-xlmr": lambda folder: PretrainedEncoder(checkpoint=str(write_xlmr(folder))),
-    "pretrained-bert": lambda folder: PretrainedEncoder(checkpoint=str(write_bert(folder)), dim=8),
 }
+"""The example of every kind, and a second one of the kind that reads several architectures."""
 
 
 @pytest.fixture(scope="module", params=EXAMPLES)
@@ -50,62 +47,73 @@ def padded(tokenizer: PieceTokenizer, texts: tuple[str, ...], width: int = 0) ->
     return torch.tensor([row + [tokenizer.pad] * (longest - len(row)) for row in rows])
 
 
-def test_every_kind_has_an_example() -> None:
-    assert {name.partition("-")[0] for name in EXAMPLES} == set(KINDS)
-
-
 def test_it_is_a_value(config: EncoderConfig) -> None:
     assert fields(config)[0].name == "kind"  # type: ignore[arg-type]
     assert replace(config) == config  # type: ignore[type-var]
     assert hash(replace(config)) == hash(config)  # type: ignore[type-var]
 
 
-def test_its_identity_can_be_digested_and_names_no_place(config: EncoderConfig, tmp_path: Path) -> None:
+def test_its_identity_is_json_without_paths(config: EncoderConfig, tmp_path: Path) -> None:
     identity = config.identity()
     assert digest(identity) == digest(json.loads(json.dumps(identity)))
     assert str(tmp_path.parents[1]) not in json.dumps(identity)
 
 
-def test_it_is_built_the_same_every_time_and_leaves_randomness_alone(
+def test_its_width_is_that_of_its_vectors(config: EncoderConfig, encoder: TokenEncoder) -> None:
+    assert config.width() == encoder.dim
+    assert config.width_before_download() in (None, encoder.dim)
+
+
+def test_a_checkpoint_can_be_read_from_another_folder(config: EncoderConfig, tmp_path: Path) -> None:
+    if config.checkpoint is None:
+        assert type(config).example(tmp_path) == config
+        assert not list(tmp_path.iterdir())
+    else:
+        moved = tmp_path / "moved"
+        moved.symlink_to(config.checkpoint)
+        other = replace(config, checkpoint=str(moved))  # type: ignore[type-var]
+        assert other.identity() == config.identity()
+
+
+def test_it_is_built_equally_every_time_and_leaves_the_random_state(
     config: EncoderConfig, tokenizer: PieceTokenizer, encoder: TokenEncoder
 ) -> None:
     torch.manual_seed(99)
     before = torch.get_rng_state()
     again = config.build(tokenizer)
     assert torch.equal(torch.get_rng_state(), before)
-    for (name, one), (_, other) in zip(encoder.named_parameters(), again.named_parameters(), strict=True):
-        assert torch.equal(one, other), name
+    for (name, first), (_, second) in zip(encoder.named_parameters(), again.named_parameters(), strict=True):
+        assert torch.equal(first, second), name
 
 
-def test_it_gives_unit_vectors_where_the_text_is(encoder: TokenEncoder, tokenizer: PieceTokenizer) -> None:
+def test_pieces_of_text_have_unit_vectors(encoder: TokenEncoder, tokenizer: PieceTokenizer) -> None:
     ids = padded(tokenizer, TEXTS)
-    cloud = encoder(ids)
-    assert cloud.vectors.shape == (*ids.shape, encoder.dim)
-    assert cloud.vectors.dtype == torch.float32
-    assert cloud.mask.any(dim=1).all()
-    assert not cloud.mask[ids == tokenizer.pad].any()
-    assert torch.allclose(cloud.vectors.norm(dim=-1), cloud.mask.float(), atol=1e-5)
+    embeddings = encoder(ids)
+    assert embeddings.vectors.shape == (*ids.shape, encoder.dim)
+    assert embeddings.vectors.dtype == torch.float32
+    assert embeddings.mask.any(dim=1).all()
+    assert not embeddings.mask[ids == tokenizer.pad].any()
+    assert torch.allclose(embeddings.vectors.norm(dim=-1), embeddings.mask.float(), atol=1e-5)
 
 
 def test_neither_padding_nor_other_texts_change_a_vector(encoder: TokenEncoder, tokenizer: PieceTokenizer) -> None:
-    alone = encoder(padded(tokenizer, TEXTS[:1]))
+    single = encoder(padded(tokenizer, TEXTS[:1]))
     wide = encoder(padded(tokenizer, TEXTS[:1], width=30))
     together = encoder(padded(tokenizer, TEXTS))
-    size = alone.vectors.shape[1]
+    size = single.vectors.shape[1]
     for other in (wide, together):
-        assert torch.equal(other.mask[0, :size], alone.mask[0])
-        assert torch.allclose(other.vectors[0, :size], alone.vectors[0], atol=1e-5)
+        assert torch.equal(other.mask[0, :size], single.mask[0])
+        assert torch.allclose(other.vectors[0, :size], single.vectors[0], atol=1e-5)
 
 
-def test_a_gradient_reaches_every_weight_that_counts(encoder: TokenEncoder, tokenizer: PieceTokenizer) -> None:
-    cloud = encoder(padded(tokenizer, TEXTS))
-    (cloud.vectors * torch.linspace(0, 1, encoder.dim)).sum().backward()
-    touched = {name for name, parameter in encoder.named_parameters() if parameter.grad is not None}
-    assert touched == {name for name, _ in encoder.named_parameters()}
+def test_every_parameter_gets_a_gradient(encoder: TokenEncoder, tokenizer: PieceTokenizer) -> None:
+    embeddings = encoder(padded(tokenizer, TEXTS))
+    (embeddings.vectors * torch.linspace(0, 1, encoder.dim)).sum().backward()
+    assert not [name for name, parameter in encoder.named_parameters() if parameter.grad is None]
     encoder.zero_grad(set_to_none=True)
 
 
-def test_it_comes_back_from_disk_as_it_was(
+def test_it_is_saved_and_loaded_with_equal_vectors(
     config: EncoderConfig, encoder: TokenEncoder, tokenizer: PieceTokenizer, tmp_path: Path
 ) -> None:
     lengths = {"query_length": config.query_length, "document_length": config.document_length}

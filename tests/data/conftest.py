@@ -20,13 +20,13 @@ def _only_input_errors(*places: str) -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def only_input_errors() -> OnlyInputErrors:
-    """A block that may raise ``InputError``, whose message then names one of the given places, and nothing else."""
+    """A block that may only raise ``InputError``, with a message that contains one of the given texts."""
     return _only_input_errors
 
 
 @pytest.fixture(scope="session")
 def collected() -> Path:
-    """The folder of collected multilingual texts beside the repository; skips where there is none."""
+    """The folder of collected multilingual texts next to the repository; skips the test if it does not exist."""
     folder = Path(__file__).parents[3] / "shared" / "data"
     if not folder.is_dir():
         pytest.skip("the collected texts are not on this machine")

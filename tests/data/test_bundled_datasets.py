@@ -37,7 +37,7 @@ def test_every_language_gives_the_same_pairs() -> None:
     assert by_language["so"][0]["007B/name"] == ("open curly bracket", "fur baraakeetka qalooca")
 
 
-def test_content_and_languages_choose_pairs() -> None:
+def test_content_and_languages_select_pairs() -> None:
     assert len(pairs(CldrBitext(content="names"), "sw")[0]) == 1281
     assert len(pairs(CldrBitext(content="keywords"), "sw")[0]) == 976
     assert len(pairs(CldrBitext(parallel_languages=None), "zu")[0]) == 2153
@@ -90,7 +90,7 @@ def test_relevance_pairs_are_keywords_and_name() -> None:
     assert ("brace, bracket, curly, gullwing, open", "open curly bracket") in {(p.query, p.document) for p in found}
 
 
-def test_languages_that_are_not_there_are_named() -> None:
+def test_unknown_languages_are_refused_with_the_known_ones() -> None:
     with pytest.raises(InputError, match=r"'ge' is not in cldr_annotations \(has: am, ar, .*zu\)"):
         CldrBitext(parallel_languages=("ge",))
     with pytest.raises(InputError, match="name it in parallel_languages"):

@@ -1,4 +1,4 @@
-"""The bundled split, worked out again from the bundled texts by other means."""
+"""The bundled split, recomputed from the bundled texts by another algorithm."""
 
 import hashlib
 import re
@@ -40,7 +40,7 @@ def query(row: Row, language: str) -> str:
 
 
 def bonds(row: Row, tested: set[str]) -> Iterator[Hashable]:
-    """What two rows of one family have in common. ``tested``: the texts that any row would be tested with."""
+    """What two rows of one family share. ``tested`` are the texts that a row would be tested with."""
     yield "emoji", genderless(row["emoji"])
     if words := [word for word in re.split(r"[\s:,]+", plain(row["en_name"])) if word not in PEOPLE]:
         yield "name", tuple(words)
@@ -88,7 +88,7 @@ def test_families_are_the_connected_components(rows: list[Row]) -> None:
     assert components(rows) == stored
 
 
-def test_the_split_follows_from_the_families(rows: list[Row]) -> None:
+def test_the_split_is_a_function_of_the_families(rows: list[Row]) -> None:
     size = Counter(row["family"] for row in rows)
     graded = {row["family"] for row in rows if row["subgroup"]}
     for row in rows:
@@ -112,8 +112,8 @@ def test_sizes_are_those_of_the_provenance_note(rows: list[Row]) -> None:
         assert number in note
 
 
-def test_no_tested_text_is_trained_on() -> None:
-    """In any language: what bitext and relevance show, and what eval and test ask, never meet."""
+def test_no_tested_text_occurs_in_training() -> None:
+    """In any language, the texts of bitext and relevance differ from those of eval and test."""
     trained = {plain(text) for pair in CldrRelevance().pairs(Counts()) for text in (pair.query, pair.document)}
     for language in LANGUAGES:
         for batch in CldrBitext(parallel_languages=(language,)).batches(language, Counts()):

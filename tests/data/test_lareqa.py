@@ -70,7 +70,7 @@ def test_other_layouts_are_refused(folder: Path, changes: dict[str, Any], messag
         LareqaCollection(root=str(folder), language="sw").load("test")
 
 
-def test_languages_that_are_not_there(folder: Path) -> None:
+def test_unknown_languages_are_refused(folder: Path) -> None:
     with pytest.raises(InputError, match=r"no th.json here \(has: en, sw\)"):
         LareqaCollection(root=str(folder), language="th").load("test")
     with pytest.raises(InputError, match="document_languages: the list is empty"):
@@ -86,7 +86,7 @@ TREES = st.recursive(
 
 @settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(TREES, st.sampled_from(["data", "paragraphs", "context", "qas", "sentence_breaks"]))
-def test_any_json_is_a_collection_or_an_input_error(
+def test_any_json_gives_a_collection_or_an_input_error(
     tmp_path: Path, only_input_errors: Any, tree: Any, key: str
 ) -> None:
     whole = content("en")

@@ -1,8 +1,7 @@
 import numpy as np
 
-from optical_ray.data.interface import Counts
-from optical_ray.data.leaks import EvaluationTexts, find_leaks, without_rows
-from optical_ray.data.pair_batches import pair_batches
+from optical_ray.data.interface import Counts, pair_batches
+from optical_ray.data.leaks import EvaluationTexts, find_leaks
 from optical_ray.types import Collection, Document, Qrels, Topic
 
 COLLECTION = Collection(
@@ -28,17 +27,28 @@ def test_pairs_with_an_evaluation_text_are_found_on_either_side() -> None:
     assert leaks.counts == {"trec/sw test topics": 1, "trec/sw test documents": 2}
 
 
-def test_positions_go_on_over_batches() -> None:
+def test_positions_continue_over_batches() -> None:
     batches = [batch for _ in range(3) for batch in pair_batches(PAIRS, Counts())]
     batches.insert(1, batches[0].slice(0, 0))
     leaks = find_leaks(batches, EvaluationTexts([COLLECTION]))
     assert leaks.rows.tolist() == [0, 2, 3, 5, 7, 8, 10, 12, 13]
-    left = [row for batch in without_rows(batches, leaks.rows) for row in batch["id"].to_pylist()]
-    assert left == ["1", "4"] * 3
 
 
-def test_clean_text_is_counted_as_looked_at() -> None:
+def test_sets_without_leaks_are_counted_as_zero() -> None:
     leaks = find_leaks(pair_batches(PAIRS[1:2], Counts()), EvaluationTexts([COLLECTION]))
     assert leaks.counts == {"trec/sw test topics": 0, "trec/sw test documents": 0}
     assert leaks.rows.dtype == np.int64
     assert len(leaks.rows) == 0
+
+
+def test_near_identical_texts_are_leaks_and_counted() -> None:
+    pairs = [
+        ("0", "Good morning !", "x"),  # a space before punctuation
+        ("1", "“Good\u00ad morning”", "x"),
+        ("2", "-", "habari\u200b ya asubuhi\u200d."),
+        ("3", "good  MORNING", "x"),  # identical but for case and spaces
+        ("4", "Good mornings", "x"),
+    ]
+    leaks = find_leaks(pair_batches(pairs, Counts()), EvaluationTexts([COLLECTION]))
+    assert leaks.rows.tolist() == [0, 1, 2, 3]
+    assert leaks.near_identical == 3

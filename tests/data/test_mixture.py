@@ -30,7 +30,7 @@ SIZES = st.dictionaries(st.sampled_from(["de", "hi", "mr", "so", "sw"]), st.inte
 
 @settings(deadline=None)
 @given(SIZES, st.integers(1, 16), st.integers(1, 8), st.sampled_from([0.5, 1.0, 3.0]), st.booleans())
-def test_seeking_equals_running(
+def test_a_batch_is_the_same_by_seeking_and_by_running(
     sizes: dict[str, int], batch_size: int, window: int, temperature: float, sort: bool
 ) -> None:
     def make() -> Mixture:
@@ -48,7 +48,7 @@ def test_seeking_equals_running(
 
 @settings(deadline=None)
 @given(SIZES, st.integers(1, 8), st.sampled_from([0.5, 1.0, 3.0]))
-def test_draws_add_up_and_never_fall(sizes: dict[str, int], batch_size: int, temperature: float) -> None:
+def test_draws_add_up_and_never_decrease(sizes: dict[str, int], batch_size: int, temperature: float) -> None:
     mixed = mixture(sizes, batch_size=batch_size, temperature=temperature)
     before = dict.fromkeys(sizes, 0)
     for total in range(1, 300):
@@ -58,7 +58,7 @@ def test_draws_add_up_and_never_fall(sizes: dict[str, int], batch_size: int, tem
         before = counts
 
 
-def test_draws_count_what_is_drawn() -> None:
+def test_draws_equal_the_drawn_pairs() -> None:
     mixed = mixture({"de": 31, "hi": 57}, batch_size=4, window=8, temperature=2.0)
     assert {language: len(rows) for language, rows in drawn(mixed, 24).items()} == mixed.draws(24 * 4)
 
@@ -102,7 +102,7 @@ def test_a_smaller_budget_is_part_of_a_larger_and_of_other_language_sets() -> No
     assert set(drawn(mixture(sizes, pairs=100, batch_size=10, window=10), 20)["de"]) == small
 
 
-def test_the_order_does_not_choose_the_pairs() -> None:
+def test_the_order_seed_does_not_change_the_pairs() -> None:
     def chosen(**seeds: int) -> set[int]:
         return set(drawn(mixture({"de": 1000}, pairs=64, batch_size=8, window=8, **seeds), 8)["de"])
 
@@ -110,7 +110,7 @@ def test_the_order_does_not_choose_the_pairs() -> None:
     assert chosen(subsample_seed=5) != chosen(subsample_seed=6)
 
 
-def test_matched_content_takes_the_same_rows_of_every_language() -> None:
+def test_matched_content_has_the_same_rows_in_every_language() -> None:
     sizes = {"de": 500, "hi": 500}
     matched = mixture(sizes, pairs=100, content="matched")
     assert np.array_equal(matched.chosen_rows("de"), matched.chosen_rows("hi"))
@@ -125,7 +125,7 @@ def test_repeating_visits_every_row_equally_often() -> None:
     assert sorted(rows) == sorted(list(range(10)) * 3)
 
 
-def test_batches_hold_pairs_of_like_length() -> None:
+def test_batches_have_pairs_of_similar_length() -> None:
     lengths = {language: np.random.default_rng(0).integers(3, 100, 640) for language in ("de", "hi")}
     sizes = dict.fromkeys(lengths, 640)
 
@@ -154,7 +154,7 @@ def test_equal_lengths_mix_languages() -> None:
 
 
 @pytest.mark.parametrize("world_size", [1, 2, 3, 5])
-def test_workers_share_out_the_same_batch(world_size: int) -> None:
+def test_workers_split_the_same_batch(world_size: int) -> None:
     mixed = mixture({"de": 100, "hi": 50}, batch_size=10, window=4)
     for step in (0, 3, 9):
         whole = mixed.batch(step)
@@ -183,6 +183,6 @@ def test_seeking_far_costs_one_window() -> None:
         ({"de": 1}, {"content": "some"}, "content: must be"),
     ],
 )
-def test_what_cannot_be_is_refused(sizes: dict[str, int], config: dict[str, Any], message: str) -> None:
+def test_invalid_settings_are_refused(sizes: dict[str, int], config: dict[str, Any], message: str) -> None:
     with pytest.raises(InputError, match=message):
         mixture(sizes, **config)

@@ -99,7 +99,7 @@ def test_bad_lines_are_skipped_within_their_budget(folder: Path) -> None:
         MsMarcoRelevance(**options, max_bad_lines=-1)
 
 
-def test_lines_that_are_no_text_are_skipped_within_the_budget(folder: Path) -> None:
+def test_lines_that_are_not_text_are_skipped_within_the_budget(folder: Path) -> None:
     (folder / "texts.tsv").write_bytes(b"q one\tgood\tbad\nq\xff\tfine\tbad\nq\0\tfine\tbad\nq four\tfine\tbad\n")
     options: dict[str, Any] = {"root": str(folder), "triples": "texts.tsv"}
     with pytest.raises(InputError, match=r"texts.tsv:2: byte 2 of the line is not UTF-8"):

@@ -7,10 +7,8 @@ from hypothesis import strategies as st
 
 from optical_ray.data import pair_filter
 from optical_ray.data.interface import Counts
-from optical_ray.data.normalise import normalise
-from optical_ray.data.pair_filter import Pair, PairFilter
-from optical_ray.data.seen_texts import SeenTexts
-from optical_ray.data.sentence_length import num_words
+from optical_ray.data.pair_filter import Pair, PairFilter, SeenTexts
+from optical_ray.data.scripts import normalise, num_words
 from optical_ray.types import InputError
 
 LOOSE = {"min_length": 1, "max_length": 10**6, "max_ratio": 1e9, "drop_identical": False}
@@ -34,7 +32,7 @@ def kept(pairs: list[Pair], **options: Any) -> tuple[list[tuple[str, str]], dict
         (Pair("a " * 9, "x y z"), None),
     ],
 )
-def test_reasons(pair: Pair, reason: str | None) -> None:
+def test_every_reason_is_counted(pair: Pair, reason: str | None) -> None:
     assert kept([pair])[1] == ({} if reason is None else {reason: 1})
 
 
@@ -53,7 +51,7 @@ def test_duplicates_of_a_side_or_of_a_pair() -> None:
 
 @settings(deadline=None)
 @given(st.lists(st.tuples(st.sampled_from("abcdef"), st.sampled_from("uvwxyz"))), st.sampled_from(["side", "pair"]))
-def test_blocks_do_not_matter(texts: list[tuple[str, str]], duplicates: str) -> None:
+def test_the_block_size_has_no_effect(texts: list[tuple[str, str]], duplicates: str) -> None:
     expected, sides, pairs = [], set(), set()
     for pair in texts:
         if (pair in pairs) if duplicates == "pair" else sides & set(pair):
@@ -84,7 +82,7 @@ def test_seen_texts_are_a_set(blocks: list[list[int]], asked: list[int]) -> None
     ("text", "words"),
     [("", 0), ("set an alarm", 3), ("ቆዳ ድምፀት", 2), ("ตั้งปลุกตอนเช้า", 4), ("设置 闹钟 now", 5), ("आज मौसम कैसा है ?", 5)],
 )
-def test_words_of_any_script(text: str, words: int) -> None:
+def test_words_are_counted(text: str, words: int) -> None:
     assert num_words(text) == words
 
 
@@ -104,6 +102,6 @@ def test_normalising_twice_changes_little(text: str) -> None:
         {"duplicates": "x"},
     ],
 )
-def test_what_cannot_be_is_refused(options: dict[str, Any]) -> None:
+def test_invalid_settings_are_refused(options: dict[str, Any]) -> None:
     with pytest.raises(InputError, match="filter"):
         PairFilter(**options)

@@ -93,7 +93,7 @@ def test_collected_sib200(collected: Path) -> None:
 
 
 def test_one_partition_gives_both_splits_without_translations_of_topics(folder: Path) -> None:
-    """Two divisions by one hash would leave nothing of eval."""
+    """Two divisions by one hash would leave eval empty."""
     options = {**OPTIONS, "eval_partition": "dev", "test_partition": "dev", "exclude_parallel": True}
     rows = [f"{i}\ttopic{i % 3}\ttext {i}\tmatini {i}\tqoraal {i}" for i in range(90)]
     (folder / "dev.tsv").write_text("\n".join([HEADER, *rows]) + "\n")
@@ -104,3 +104,43 @@ def test_one_partition_gives_both_splits_without_translations_of_topics(folder: 
     assert len(topics["test"]) > len(topics["eval"])
     assert not topics["eval"] & topics["test"]
     assert not (topics["eval"] | topics["test"]) & documents
+
+
+def test_a_folder_for_each_language(tmp_path: Path) -> None:
+    """The layout of SIB-200: ``swh_Latn/test.tsv``."""
+    for folder, texts in {
+        "eng_Latn": ("a river", "a city"),
+        "swh_Latn": ("mto", "mji"),
+        "som_Latn": ("x", "y"),
+    }.items():
+        (tmp_path / folder).mkdir()
+        for partition in ("train", "dev", "test"):
+            rows = (f"{i}\ttopic {i}\t{text} {partition}\n" for i, text in enumerate(texts))
+            (tmp_path / folder / f"{partition}.tsv").write_text("index_id\tcategory\ttext\n" + "".join(rows))
+    options: dict[str, Any] = {"root": str(tmp_path), "key": "index_id", "label": "category"}
+    with pytest.raises(InputError, match="found twice"):
+        ParallelTableBitext(**options).languages()
+    assert ParallelTableBitext(**options, text="text", pivot="eng_Latn").languages() == (
+        "eng_Latn",
+        "som_Latn",
+        "swh_Latn",
+    )
+    named = {**options, "text": "text", "columns": {"en": "eng_Latn", "sw": "swh_Latn"}}
+    bitext = ParallelTableBitext(**named)
+    assert bitext.languages() == ("en", "sw")
+    pairs = [row for batch in bitext.batches("sw", Counts()) for row in batch.to_pylist()]
+    assert [(row["pivot"], row["foreign"]) for row in pairs] == [
+        ("a river train", "mto train"),
+        ("a city train", "mji train"),
+    ]
+    test = ParallelTableCollection(**named, language="sw").load("test")
+    assert [topic.text for topic in test.topics] == ["mto test", "mji test"]
+    assert test.qrels.grades == {"0": {"0": 1}, "1": {"1": 1}}
+
+
+def test_without_labels_nothing_is_relevant_by_label(tmp_path: Path) -> None:
+    (tmp_path / "test.tsv").write_text("key\ten\tsw\n" + "".join(f"{i}\ttext {i}\tandiko {i}\n" for i in range(9)))
+    table = ParallelTableCollection(root=str(tmp_path), language="sw", eval_partition="test")
+    with pytest.raises(InputError, match=r"no topic of split test has a relevant document .*check the labels"):
+        table.load("test")
+    assert not list(ParallelTableRelevance(root=str(tmp_path), partition="test").pairs(Counts()))

@@ -7,12 +7,12 @@ from optical_ray.data.permutation import mix_seed, permute
 
 
 @given(size=st.integers(1, 3000), seed=st.integers(0, 2**70))
-def test_every_number_of_the_range_is_met_once(size: int, seed: int) -> None:
+def test_every_number_of_the_range_occurs_once(size: int, seed: int) -> None:
     assert np.array_equal(np.sort(permute(np.arange(size), size, seed)), np.arange(size))
 
 
 @given(size=st.integers(1, 2**59), seed=st.integers(0, 2**64), data=st.data())
-def test_a_part_of_the_order_needs_no_other_part(size: int, seed: int, data: st.DataObject) -> None:
+def test_a_part_is_computed_independently(size: int, seed: int, data: st.DataObject) -> None:
     index = np.array(data.draw(st.lists(st.integers(0, size - 1), min_size=1, max_size=20, unique=True)))
     together = permute(index, size, seed)
     assert np.array_equal(together, np.concatenate([permute(index[i : i + 1], size, seed) for i in range(len(index))]))
@@ -43,6 +43,6 @@ def test_the_order_is_the_same_everywhere() -> None:
     assert len({mix_seed(1, 2), mix_seed(2, 1), mix_seed(1), mix_seed(), mix_seed(1, 2, 0), mix_seed(-1)}) == 6
 
 
-def test_what_lies_outside_is_refused() -> None:
+def test_numbers_outside_the_range_are_refused() -> None:
     with pytest.raises(AssertionError):
         permute(np.array([5]), 5, seed=0)

@@ -1,4 +1,4 @@
-"""Rows of different lengths: what is written is read, mapped or row by row."""
+"""Ragged arrays are read as they were written, mapped or row by row."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ ROWS = st.lists(st.lists(st.integers(-(2**31), 2**31 - 1), max_size=5), min_size
 
 @settings(deadline=None, max_examples=40)
 @given(rows=ROWS, cut=st.integers(0, 12))
-def test_all_readers_see_the_rows(tmp_path_factory: pytest.TempPathFactory, rows: list[list[int]], cut: int) -> None:
+def test_all_readers_return_the_rows(tmp_path_factory: pytest.TempPathFactory, rows: list[list[int]], cut: int) -> None:
     folder = tmp_path_factory.mktemp("ragged")
     with RaggedWriter(folder, "ids", np.int32) as writer:
         writer.append(rows[:cut])
@@ -31,8 +31,8 @@ def test_all_readers_see_the_rows(tmp_path_factory: pytest.TempPathFactory, rows
         assert table.lengths_of(places).tolist() == [len(rows[place]) for place in places]
     mapped.release()
     start, end = min(cut, len(rows)), len(rows)
-    assert [row.tolist() for row in map(mapped.between(start, end).__getitem__, range(end - start))] == rows[start:]
-    chosen = mapped.only(places)
+    assert [row.tolist() for row in map(mapped.slice(start, end).__getitem__, range(end - start))] == rows[start:]
+    chosen = mapped.select(places)
     assert [chosen[row].tolist() for row in range(len(rows))] == rows[::-1]
 
 

@@ -8,8 +8,7 @@ import pyarrow as pa
 import pytest
 
 from optical_ray.data import shards
-from optical_ray.data.interface import BITEXT_SCHEMA, BitextDataset, Counts
-from optical_ray.data.pair_batches import pair_batches
+from optical_ray.data.interface import BITEXT_SCHEMA, BitextDataset, Counts, pair_batches
 from optical_ray.data.shards import ShardReader, read_manifest, write_bitext_shard, write_shard
 from optical_ray.types import InputError
 
@@ -37,7 +36,7 @@ def _small_batches(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(shards, "BATCH_ROWS", 100)
 
 
-def test_rows_come_back_in_any_order(tmp_path: Path) -> None:
+def test_rows_are_read_in_any_order(tmp_path: Path) -> None:
     manifest = write_bitext_shard(Numbered(1234), "sw", tmp_path)
     assert manifest.rows == 1234
     reader = ShardReader(tmp_path)
@@ -53,7 +52,7 @@ def test_rows_come_back_in_any_order(tmp_path: Path) -> None:
         reader.take(np.array([1234]))
 
 
-def test_reading_goes_on_after_pages_were_given_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_reading_continues_after_pages_were_released(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(shards, "RELEASE_AFTER", 1)
     write_bitext_shard(Numbered(1000), "sw", tmp_path)
     reader = ShardReader(tmp_path)
@@ -70,7 +69,7 @@ def test_several_shards_are_read_as_one(tmp_path: Path) -> None:
     assert reader.take(np.array([399, 149, 150, 0]))["foreign"].to_pylist() == ["b 249", "a 149", "b 0", "a 0"]
 
 
-def test_the_manifest_says_what_is_there(tmp_path: Path) -> None:
+def test_the_manifest_describes_the_shard(tmp_path: Path) -> None:
     written = write_bitext_shard(Numbered(7), "sw", tmp_path)
     assert read_manifest(tmp_path) == written
     assert written.dropped == {"for a reason": 1}
@@ -81,7 +80,7 @@ def test_the_manifest_says_what_is_there(tmp_path: Path) -> None:
     assert json.loads((tmp_path / "manifest.json").read_text())["rows"] == 7
 
 
-def test_a_shard_without_a_manifest_is_not_there(tmp_path: Path) -> None:
+def test_a_shard_without_a_manifest_is_incomplete(tmp_path: Path) -> None:
     def breaks() -> Iterator[pa.RecordBatch]:
         yield from Numbered(5).batches("sw", Counts())
         raise InputError("broken at line 6")

@@ -45,7 +45,7 @@ def test_topics_are_divided_by_a_hash_of_their_id(folder: Path) -> None:
         trec(folder, eval_fraction=1.0).load("test")
 
 
-def test_ids_stay_texts_and_direction_is_a_field(folder: Path) -> None:
+def test_ids_remain_text_and_the_direction_is_a_setting(folder: Path) -> None:
     collection = TrecCollection(language="en", document_language="so", root=str(folder), eval_fraction=0.0).load("test")
     assert collection.topics[7].topic_id == "007"
     assert {topic.language for topic in collection.topics} == {"en"}
@@ -66,13 +66,13 @@ def test_own_eval_topics_and_qrels(folder: Path) -> None:
         dataset.load("eval")
 
 
-def test_documents_may_say_their_own_language(folder: Path) -> None:
+def test_documents_may_state_their_language(folder: Path) -> None:
     own = [{"language": "sw"}, {}, {"language": None}, {"language": "zh-TW"}]
     records = [{"id": f"d{i}", "text": f"text {i}", **own[i % 4]} for i in range(50)]
     (folder / "documents.jsonl").write_text("".join(json.dumps(record) + "\n" for record in records))
     mixed = trec(folder, documents="documents.jsonl").load("test").documents
     assert [document.language for document in mixed[:4]] == ["sw", "en", "en", "zh-TW"]
-    for value in ("kiswahili sanifu", ["sw"], 7):
+    for value in ("kiswahili sanifu", ["sw"], 7, "", False, 0):
         records[2]["language"] = value
         (folder / "documents.jsonl").write_text("".join(json.dumps(record) + "\n" for record in records))
         with pytest.raises(InputError, match=r"documents.jsonl:3: language must be a code"):
@@ -110,9 +110,8 @@ def test_documents_in_several_files_and_layouts(folder: Path) -> None:
         ("topics.tsv", "999\t ", r"topics.tsv:201: topic '999' has no text; .*empty_text: drop"),
         ("topics.tsv", "999", r"topics.tsv:201: got 1 columns, expected 2 \(id, text\)"),
         ("documents.tsv", "d1\tagain", r"documents.tsv:51: document id 'd1' occurs a second time"),
-        ("documents.tsv", "d 99\ttext", r"documents.tsv:51: document id 'd 99' holds white space, which a TREC run"),
-        ("documents.tsv", "\ttext", r"documents.tsv:51: document id '' is empty, which a TREC run"),
-        ("topics.tsv", "9\u00a09\ttext", r"topics.tsv:201: topic id .* holds white space"),
+        ("documents.tsv", "\ttext", r"documents.tsv:51: document id '' is empty"),
+        ("topics.tsv", "\u00a0\ttext", r"topics.tsv:201: topic id .* is empty"),
         ("topics.tsv", " \ttext", r"topics.tsv:201: topic id '' is empty"),
         ("documents.tsv", "d99\t", r"documents.tsv:51: document 'd99' has no text"),
         ("documents.tsv", "d99\ta\tb\tc", r"documents.tsv:51: got 4 columns"),
@@ -157,7 +156,7 @@ def test_missing_files_and_wrong_fields(folder: Path) -> None:
             trec(folder, **options)
 
 
-def test_the_fingerprint_is_of_content_and_settings(folder: Path) -> None:
+def test_the_fingerprint_depends_on_content_and_settings(folder: Path) -> None:
     first = trec(folder).fingerprint()
     assert trec(folder, relevance_level=2).fingerprint() != first
     (folder / "moved").mkdir()
@@ -185,7 +184,7 @@ def test_qrels_are_read_as_ir_measures_reads_them(tmp_path: Path, rows: list[tup
     *(st.lists(st.text(st.sampled_from("12d \t\rq"), max_size=12), max_size=6) for _ in range(3)),
     st.sampled_from(["refuse", "drop"]),
 )
-def test_any_text_is_a_collection_or_an_input_error(
+def test_any_text_gives_a_collection_or_an_input_error(
     tmp_path: Path, only_input_errors: Any, topics: list[str], documents: list[str], qrels: list[str], empty_text: str
 ) -> None:
     for name, lines in (("topics.tsv", topics), ("documents.tsv", documents), ("qrels.txt", qrels)):

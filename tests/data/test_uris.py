@@ -12,9 +12,9 @@ from pyarrow import fs
 from optical_ray.config.load import from_dict
 from optical_ray.data.datasets.parallel_text import ParallelText
 from optical_ray.data.datasets.trec import TrecCollection
-from optical_ray.data.hub import hub_folder
-from optical_ray.data.input_files import find_files, listing
+from optical_ray.data.input_files import find_files
 from optical_ray.data.interface import Counts
+from optical_ray.data.storage import hub_folder, listing
 from optical_ray.encoders.checkpoint import Checkpoint
 from optical_ray.encoders.pretrained import PretrainedEncoder
 from optical_ray.prepare.cache import Cache
@@ -56,7 +56,7 @@ def rows(dataset: ParallelText, language: str) -> list[dict[str, str]]:
     return [row for batch in dataset.batches(language, Counts()) for row in batch.to_pylist()]
 
 
-def test_corpora_and_collections_read_as_from_a_folder(server: str, tmp_path: Path) -> None:
+def test_corpora_and_collections_equal_those_of_a_folder(server: str, tmp_path: Path) -> None:
     data = write_data(tmp_path / "data")
     uri = upload(data, "s3://corpora/study")
     near, far = ParallelText(root=str(data / "bitext")), ParallelText(root=f"{uri}/bitext")
@@ -82,7 +82,7 @@ def test_a_study_over_uris_has_the_keys_of_one_over_folders(server: str, tmp_pat
     assert far_text.digests == near_text.digests
 
 
-def test_what_is_not_there_is_one_message(server: str) -> None:
+def test_a_missing_path_is_one_message(server: str) -> None:
     with pytest.raises(InputError, match=r"s3://corpora/nowhere.*no such file or folder"):
         find_files("s3://corpora/nowhere")
     with pytest.raises(InputError, match=r"s3://no-such-bucket/x"):
@@ -91,7 +91,7 @@ def test_what_is_not_there_is_one_message(server: str) -> None:
         listing("s3://corpora/nowhere")
 
 
-def test_a_checkpoint_is_copied_once_and_again_where_it_changed(server: str, tmp_path: Path) -> None:
+def test_a_checkpoint_is_copied_once_and_again_if_it_changed(server: str, tmp_path: Path) -> None:
     model = tmp_path / "model"
     model.mkdir()
     (model / "config.json").write_text("{}")
@@ -115,7 +115,7 @@ def test_a_checkpoint_is_copied_once_and_again_where_it_changed(server: str, tmp
         Checkpoint.open(folder)
 
 
-def test_a_data_set_of_the_hub_is_its_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_data_set_of_the_hub_is_read_from_its_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     data = write_data(tmp_path / "data")
     asked: list[object] = []
 
@@ -131,7 +131,7 @@ def test_a_data_set_of_the_hub_is_its_folder(tmp_path: Path, monkeypatch: pytest
     assert hub_folder("hub:owner/corpus") == str(data)
 
 
-def test_a_hub_that_does_not_answer_is_said_with_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unreachable_hub_is_reported_with_a_remedy(monkeypatch: pytest.MonkeyPatch) -> None:
     from huggingface_hub.errors import LocalEntryNotFoundError
 
     def snapshot(name: str, **options: object) -> str:

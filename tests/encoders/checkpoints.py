@@ -1,4 +1,4 @@
-"""Small encoders as the Hugging Face hub would give them: XLM-R's kind and BERT's, with weights and tokenizer."""
+"""Small checkpoints in the layout of the Hugging Face hub: XLM-R, BERT and others, with random weights."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ SIZE = {
 def write_xlmr(
     folder: Path, dtype: torch.dtype = torch.float32, texts: Sequence[str] = TEXTS, pieces: Sequence[str] = ()
 ) -> Path:
-    """``pieces`` are in the vocabulary beside those that the texts give."""
+    """``pieces`` are added to the vocabulary that is trained on the texts."""
     backend = tokenizers.Tokenizer(Unigram())
     backend.pre_tokenizer = Metaspace()
     specials = ["<s>", "<pad>", "</s>", "<unk>", "<mask>"]
@@ -85,7 +85,7 @@ OTHERS = {
     "albert": (AlbertConfig, AlbertModel, {"embedding_size": 12}),
     "mpnet": (MPNetConfig, MPNetModel, {}),
 }
-"""Kinds of encoder beside XLM-R's and BERT's, with BERT's pieces."""
+"""Other architectures with the vocabulary of BERT."""
 
 
 def write_other(folder: Path, kind: str) -> Path:
@@ -96,7 +96,7 @@ def write_other(folder: Path, kind: str) -> Path:
 
 
 def write_modernbert(folder: Path) -> Path:
-    """Its pieces are of bytes."""
+    """Its vocabulary is byte-level."""
     backend = tokenizers.Tokenizer(BPE(unk_token="[UNK]"))
     backend.pre_tokenizer = ByteLevel(add_prefix_space=False)
     trainer = BpeTrainer(
@@ -114,7 +114,7 @@ def _write(folder: Path, backend: tokenizers.Tokenizer, model: PreTrainedModel, 
         for parameter in model.parameters():
             parameter.add_(0.1 * torch.randn_like(parameter))
     model.to(dtype).save_pretrained(folder)
-    backend.enable_truncation(8)  # as files of the hub do; a study's own limits hold
+    backend.enable_truncation(8)  # as in files of the hub; a study ignores it
     backend.enable_padding(length=12)
     backend.save(str(folder / "tokenizer.json"))
     return folder

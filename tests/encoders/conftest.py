@@ -1,4 +1,4 @@
-"""A vocabulary and small checkpoints that the tests of this room share."""
+"""A vocabulary and small checkpoints for the tests of encoders."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ def tokenizer() -> PieceTokenizer:
 
 @pytest.fixture(scope="session", params=[write_xlmr, write_bert], ids=["xlmr", "bert"])
 def checkpoint(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder as a hub download leaves it."""
+    """A folder as a download from the hub."""
     folder: Path = request.param(tmp_path_factory.mktemp("checkpoint"))
     return folder
 
 
 @pytest.fixture(scope="session")
 def xlmr(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """One of XLM-R's kind."""
+    """An XLM-R checkpoint."""
     return write_xlmr(tmp_path_factory.mktemp("xlmr"))

@@ -1,4 +1,4 @@
-"""An encoder on disk gives what it gave in memory."""
+"""An encoder that is saved and loaded gives the same vectors."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tests.encoders.checkpoints import TEXTS
 SMALL = ScratchEncoder(layers=1, hidden=16, heads=2, intermediate=16, dim=4, vocabulary=150)
 
 
-def test_what_was_saved_is_whole_or_not_there(tokenizer: PieceTokenizer, tmp_path: Path) -> None:
+def test_a_folder_without_encoder_json_is_incomplete(tokenizer: PieceTokenizer, tmp_path: Path) -> None:
     save(tmp_path, SMALL.build(tokenizer), tokenizer, query_length=9, document_length=11)
     opened = Checkpoint.open(tmp_path)
     assert (opened.query_length, opened.document_length, opened.dim, opened.markers) == (9, 11, 4, True)
@@ -26,20 +26,20 @@ def test_what_was_saved_is_whole_or_not_there(tokenizer: PieceTokenizer, tmp_pat
     for part in ("encoder.json", "config.json", "tokenizer.json", "model.safetensors"):
         assert (tmp_path / part).is_file()
     (tmp_path / "encoder.json").unlink()
-    with pytest.raises(InputError, match=r"no encoder\.json here \(found: .*model\.safetensors"):
+    with pytest.raises(InputError, match=r"no encoder\.json \(found: .*model\.safetensors"):
         Checkpoint.open(tmp_path)
 
 
-@pytest.mark.parametrize("place", ["none", "empty"])
-def test_a_folder_without_an_encoder_is_refused(tmp_path: Path, place: str) -> None:
+@pytest.mark.parametrize("name", ["missing", "empty"])
+def test_a_folder_without_an_encoder_is_refused(tmp_path: Path, name: str) -> None:
     (tmp_path / "empty").mkdir()
-    with pytest.raises(InputError, match=rf"{place}: no encoder\.json here"):
-        Checkpoint.open(tmp_path / place)
+    with pytest.raises(InputError, match=rf"{name}: no encoder\.json"):
+        Checkpoint.open(tmp_path / name)
 
 
 @pytest.mark.parametrize("dim", [None, 8])
 @pytest.mark.parametrize("markers", [True, False])
-def test_a_pretrained_encoder_outlives_its_first_folder(
+def test_a_saved_encoder_does_not_need_its_first_folder(
     checkpoint: Path, tmp_path: Path, dim: int | None, markers: bool
 ) -> None:
     shutil.copytree(checkpoint, tmp_path / "first")

@@ -1,4 +1,4 @@
-"""Which tokens count: sentence ends, markers, punctuation, masks of an expanded query."""
+"""Which tokens have vectors: sentence ends, markers, punctuation, masks of an expanded query."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import torch
 
+from optical_ray.encoders.checkpoint import Checkpoint, save
 from optical_ray.encoders.conventions import Conventions, punctuation
 from optical_ray.encoders.pretrained import PretrainedEncoder
 from optical_ray.encoders.token_encoder import TokenEncoder
@@ -25,15 +26,15 @@ def read(folder: Path, kind: str = "xlmr", **settings: Any) -> tuple[TokenEncode
     return config.build(tokenizer).eval(), tokenizer
 
 
-def counted(encoder: TokenEncoder, tokenizer: PieceTokenizer, ids: list[int]) -> list[str]:
+def pieces_with_vectors(encoder: TokenEncoder, tokenizer: PieceTokenizer, ids: list[int]) -> list[str]:
     [mask] = encoder(torch.tensor([ids])).mask.tolist()
     return [str(tokenizer.backend.id_to_token(index)) for index, real in zip(ids, mask, strict=True) if real]
 
 
-def test_all_counts_sentence_ends_and_markers(tmp_path: Path) -> None:
+def test_sentence_ends_and_markers_have_vectors_with_support_all(tmp_path: Path) -> None:
     encoder, tokenizer = read(tmp_path, support="all")
     [ids] = tokenizer.encode([TEXT], "query", 16).ids
-    pieces = counted(encoder, tokenizer, ids)
+    pieces = pieces_with_vectors(encoder, tokenizer, ids)
     assert pieces[:2] == ["<s>", "[Q]"]
     assert pieces[-1] == "</s>"
     assert len(pieces) == len(ids)
@@ -42,27 +43,27 @@ def test_all_counts_sentence_ends_and_markers(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("kind", ["xlmr", "bert"])
-def test_punctuation_counts_in_queries_and_not_in_documents(tmp_path: Path, kind: str) -> None:
+def test_skipped_punctuation_has_vectors_in_queries_and_not_in_documents(tmp_path: Path, kind: str) -> None:
     encoder, tokenizer = read(tmp_path, kind, skip_punctuation=True)
     query, document = (tokenizer.encode([TEXT], role, 24).ids[0] for role in ("query", "document"))
-    assert {piece.lstrip("▁") for piece in counted(encoder, tokenizer, query)} >= {",", "."}
-    assert not {piece.lstrip("▁") for piece in counted(encoder, tokenizer, document)} & {",", "."}
-    assert counted(encoder, tokenizer, document)
+    assert {piece.lstrip("▁") for piece in pieces_with_vectors(encoder, tokenizer, query)} >= {",", "."}
+    assert not {piece.lstrip("▁") for piece in pieces_with_vectors(encoder, tokenizer, document)} & {",", "."}
+    assert pieces_with_vectors(encoder, tokenizer, document)
 
 
-def test_the_signs_are_found_behind_a_word_start(tmp_path: Path) -> None:
+def test_signs_at_the_start_of_a_word_are_punctuation(tmp_path: Path) -> None:
     _, tokenizer = read(tmp_path)
     pieces = {str(tokenizer.backend.id_to_token(index)) for index in punctuation(tokenizer.backend)}
     assert "▁," in pieces or "," in pieces
     assert all(len(piece.removeprefix("▁")) == 1 for piece in pieces)
 
 
-def test_a_skip_list_needs_markers(tmp_path: Path) -> None:
+def test_skipping_punctuation_needs_markers(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="skip_punctuation: needs markers"):
         PretrainedEncoder(checkpoint="somewhere", markers=False, skip_punctuation=True)
 
 
-def test_an_expanded_query_is_full_and_its_masks_are_seen_by_nobody(tmp_path: Path) -> None:
+def test_an_expanded_query_has_its_full_length_and_its_masks_are_not_attended_to(tmp_path: Path) -> None:
     plain, tokenizer = read(tmp_path)
     config = PretrainedEncoder(checkpoint=str(tmp_path / "xlmr"), query_length=16, query_expansion=True)
     wide = config.tokenizer()
@@ -79,9 +80,7 @@ def test_an_expanded_query_is_full_and_its_masks_are_seen_by_nobody(tmp_path: Pa
     assert wide.digest != tokenizer.digest
 
 
-def test_a_student_keeps_its_conventions_on_disk(tmp_path: Path) -> None:
-    from optical_ray.encoders.checkpoint import Checkpoint, save
-
+def test_conventions_are_saved_and_loaded(tmp_path: Path) -> None:
     encoder, tokenizer = read(tmp_path, support="all", skip_punctuation=True, query_expansion=True)
     save(tmp_path / "saved", encoder, tokenizer, query_length=16, document_length=24)
     opened = Checkpoint.open(tmp_path / "saved")
@@ -92,8 +91,8 @@ def test_a_student_keeps_its_conventions_on_disk(tmp_path: Path) -> None:
     assert torch.equal(one.vectors, other.vectors)
 
 
-def test_fewer_layers_are_the_first_ones(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="layers: the checkpoint has 1 layers, got 2"):
+def test_layers_keeps_the_first_ones(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"layers: the checkpoint has 1 layers \(got 2\)"):
         read(tmp_path, layers=2)
     encoder, _ = read(tmp_path / "again", layers=1)
     assert len(encoder.backbone.encoder.layer) == 1  # type: ignore[union-attr, arg-type]

@@ -1,4 +1,4 @@
-"""Encoders of the Hugging Face kind: what transformers computes, with markers and projection added."""
+"""Pretrained encoders compute what transformers computes, with markers and a projection added."""
 
 from __future__ import annotations
 
@@ -25,15 +25,15 @@ def test_its_vectors_are_the_last_layer_of_transformers(checkpoint: Path) -> Non
     tokenizer = config.tokenizer()
     assert tokenizer is not None
     [ids] = tokenizer.encode([TEXTS[0]], "query", 32).ids
-    cloud = config.build(tokenizer).eval()(torch.tensor([ids]))
+    embeddings = config.build(tokenizer).eval()(torch.tensor([ids]))
     with torch.no_grad():
         expected = AutoModel.from_pretrained(checkpoint).eval()(torch.tensor([ids])).last_hidden_state[0, 1:-1]
     expected = expected / expected.norm(dim=-1, keepdim=True)
-    assert torch.allclose(cloud.vectors[0, 1:-1], expected, atol=1e-5)
-    assert cloud.mask.tolist() == [[False, *[True] * len(expected), False]]
+    assert torch.allclose(embeddings.vectors[0, 1:-1], expected, atol=1e-5)
+    assert embeddings.mask.tolist() == [[False, *[True] * len(expected), False]]
 
 
-def test_markers_are_new_rows_at_the_mean_of_the_others(checkpoint: Path) -> None:
+def test_markers_are_new_rows_at_the_mean_of_the_table(checkpoint: Path) -> None:
     config = PretrainedEncoder(checkpoint=str(checkpoint))
     tokenizer = config.tokenizer()
     assert tokenizer is not None
@@ -44,16 +44,23 @@ def test_markers_are_new_rows_at_the_mean_of_the_others(checkpoint: Path) -> Non
     assert torch.allclose(table[old.shape[0] :], old.mean(dim=0).expand(2, -1))
 
 
-def test_a_table_with_rows_to_spare_is_left_as_it_is(xlmr: Path, tmp_path: Path) -> None:
-    """XLM-R's own table is longer than its tokenizer's vocabulary in some checkpoints."""
+@pytest.mark.parametrize("trim", [False, True])
+def test_markers_start_at_the_mean_also_in_a_padded_table(xlmr: Path, tmp_path: Path, *, trim: bool) -> None:
+    """Some checkpoints have more rows than pieces; the model never trained the rows that the markers get."""
     model = AutoModel.from_pretrained(xlmr)
     model.resize_token_embeddings(model.config.vocab_size + 3)
     model.save_pretrained(tmp_path)
     shutil.copy(xlmr / "tokenizer.json", tmp_path)
-    config = PretrainedEncoder(checkpoint=str(tmp_path))
+    old = model.get_input_embeddings().weight.detach()
+    config = PretrainedEncoder(checkpoint=str(tmp_path), trim_vocabulary=trim)
     tokenizer = config.tokenizer()
     assert tokenizer is not None
-    assert torch.equal(config.build(tokenizer).input_embeddings.weight, model.get_input_embeddings().weight)
+    table = config.build(tokenizer).input_embeddings.weight.detach()
+    assert len(table) == (tokenizer.size if trim else len(old))
+    markers = sorted(tokenizer.markers.values())
+    assert torch.equal(table[: markers[0]], old[: markers[0]])
+    assert torch.allclose(table[markers], old.mean(dim=0).expand(2, -1))
+    assert torch.equal(table[markers[-1] + 1 :], old[markers[-1] + 1 : len(table)])
 
 
 @pytest.mark.parametrize("dim", [8, 24])
@@ -76,7 +83,7 @@ def test_the_projection_is_orthogonal_and_the_same_at_every_call(xlmr: Path, dim
     assert not torch.equal(weight, other.weight)
 
 
-def test_a_file_of_half_precision_is_trained_in_full(tmp_path: Path) -> None:
+def test_weights_in_half_precision_are_trained_in_float32(tmp_path: Path) -> None:
     folder = write_xlmr(tmp_path, torch.float16)
     assert {value.dtype for value in load_file(folder / "model.safetensors").values()} == {torch.float16}
     config = PretrainedEncoder(checkpoint=str(folder), dim=8)
@@ -84,14 +91,13 @@ def test_a_file_of_half_precision_is_trained_in_full(tmp_path: Path) -> None:
     assert tokenizer is not None
     encoder = config.build(tokenizer)
     assert {parameter.dtype for parameter in encoder.parameters()} == {torch.float32}
-    # a student starts from a folder that was written from this one
     save(tmp_path / "start", encoder, tokenizer, query_length=8, document_length=8)
     loaded = Checkpoint.open(tmp_path / "start").load()
     assert {parameter.dtype for parameter in loaded.parameters()} == {torch.float32}
 
 
 @pytest.mark.parametrize("part", ["config.json", "tokenizer.json", "model.safetensors"])
-def test_a_folder_that_lacks_a_part_is_refused_with_what_was_found(xlmr: Path, tmp_path: Path, part: str) -> None:
+def test_a_folder_that_lacks_a_file_is_refused_with_its_content(xlmr: Path, tmp_path: Path, part: str) -> None:
     folder = tmp_path / "checkpoint"
     shutil.copytree(xlmr, folder)
     (folder / part).unlink()
@@ -108,7 +114,7 @@ def test_pickled_weights_are_not_read(xlmr: Path, tmp_path: Path) -> None:
     for name in ("config.json", "tokenizer.json"):
         shutil.copy(xlmr / name, tmp_path)
     torch.save(load_file(xlmr / "model.safetensors"), tmp_path / "pytorch_model.bin")
-    with pytest.raises(InputError, match=r"pytorch_model\.bin.*refused.*safetensors"):
+    with pytest.raises(InputError, match=r"got pytorch_model\.bin, expected .*safetensors"):
         PretrainedEncoder(checkpoint=str(tmp_path)).identity()
 
 
@@ -128,11 +134,11 @@ def test_a_tokenizer_of_another_kind_is_refused(xlmr: Path, tmp_path: Path) -> N
     pieces = {"a": 0, **{f"<|{index}|>": index for index in range(1, rows)}}
     backend = tokenizers.Tokenizer(tokenizers.models.WordLevel(pieces, unk_token="a"))
     backend.save(str(folder / "tokenizer.json"))
-    with pytest.raises(InputError, match=rf"{folder}.*none of the pieces <s>, \[CLS\]"):
+    with pytest.raises(InputError, match=rf"{folder}.*expected one of <s>, \[CLS\]"):
         PretrainedEncoder(checkpoint=str(folder)).tokenizer()
 
 
-def test_its_identity_is_the_content_of_its_files_and_not_their_place(xlmr: Path, tmp_path: Path) -> None:
+def test_its_identity_depends_on_the_content_of_its_files_and_not_on_their_folder(xlmr: Path, tmp_path: Path) -> None:
     first = PretrainedEncoder(checkpoint=str(xlmr)).identity()
     folder = tmp_path / "moved"
     shutil.copytree(xlmr, folder)
@@ -144,7 +150,7 @@ def test_its_identity_is_the_content_of_its_files_and_not_their_place(xlmr: Path
     assert PretrainedEncoder(checkpoint=str(folder)).identity() != first
 
 
-def test_a_name_that_the_hub_does_not_give_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unknown_name_on_the_hub_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     for name in ("nobody/such-a-model", "/no/such/folder", "a b"):
         with pytest.raises(InputError, match=f"{name!r}: no such folder"):
@@ -152,26 +158,26 @@ def test_a_name_that_the_hub_does_not_give_is_refused(monkeypatch: pytest.Monkey
 
 
 @pytest.mark.parametrize(
-    ("asked", "message"),
+    ("settings", "message"),
     [
         (
             {"document_length": 1000},
-            "^document_length: the checkpoint reads {most} pieces at most.* got 1000; .* {most} or",
+            "^document_length: the checkpoint reads at most {most} pieces.*got 1000.* {most} or less",
         ),
-        ({"query_length": 1000}, "^query_length: the checkpoint reads {most} pieces at most"),
-        ({"layers": 9}, "^layers: the checkpoint has 1 layers, got 9; set layers: 1 or less"),
+        ({"query_length": 1000}, "^query_length: the checkpoint reads at most {most} pieces"),
+        ({"layers": 9}, "^layers: the checkpoint has 1 layers .got 9.. Set layers: 1 or less"),
     ],
 )
-def test_more_than_the_checkpoint_has_is_refused_before_anything_is_built(
-    checkpoint: Path, asked: dict[str, int], message: str
+def test_settings_beyond_the_checkpoint_are_refused_before_it_is_built(
+    checkpoint: Path, settings: dict[str, int], message: str
 ) -> None:
-    """Of XLM-R's 200 positions two stand for padding and what is before it."""
+    """Two of XLM-R's 200 positions are reserved: those up to the padding id."""
     most = 198 if "xlm" in read_json(checkpoint / "config.json")["model_type"] else 200
     with pytest.raises(InputError, match=message.format(most=most)):
-        PretrainedEncoder(checkpoint=str(checkpoint), **asked).width()  # type: ignore[arg-type]
+        PretrainedEncoder(checkpoint=str(checkpoint), **settings).width()  # type: ignore[arg-type]
 
 
-def test_a_text_of_the_longest_length_is_read(checkpoint: Path) -> None:
+def test_a_text_with_as_many_pieces_as_positions_is_read(checkpoint: Path) -> None:
     longest = recognise(checkpoint).longest
     assert longest is not None
     config = PretrainedEncoder(checkpoint=str(checkpoint), document_length=longest)
@@ -184,6 +190,6 @@ def test_a_text_of_the_longest_length_is_read(checkpoint: Path) -> None:
 @pytest.mark.parametrize(
     ("field", "value"), [("checkpoint", ""), ("dim", 0), ("query_length", 3), ("document_length", 0), ("dropout", 1.0)]
 )
-def test_values_that_make_no_encoder_are_refused(field: str, value: object) -> None:
+def test_values_out_of_range_are_refused(field: str, value: object) -> None:
     with pytest.raises(ValueError, match=field):
         PretrainedEncoder(**{"checkpoint": "x", field: value})  # type: ignore[arg-type]

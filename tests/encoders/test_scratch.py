@@ -1,4 +1,4 @@
-"""New encoders: the same weights at every call, vectors that padding does not touch."""
+"""Randomly initialised encoders: equal weights at every call, and vectors that do not depend on padding."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def weights(encoder: TokenEncoder) -> torch.Tensor:
     return torch.cat([parameter.detach().flatten() for parameter in encoder.parameters()])
 
 
-def test_its_weights_depend_on_its_seed_alone(tokenizer: PieceTokenizer) -> None:
+def test_its_weights_depend_only_on_its_seed(tokenizer: PieceTokenizer) -> None:
     torch.manual_seed(1)
     first = weights(SMALL.build(tokenizer))
     torch.manual_seed(2)
@@ -32,7 +32,7 @@ def test_its_weights_depend_on_its_seed_alone(tokenizer: PieceTokenizer) -> None
     assert not torch.equal(first, weights(other.build(tokenizer)))
 
 
-def test_it_has_the_size_that_was_asked_for(tokenizer: PieceTokenizer) -> None:
+def test_it_has_the_configured_size(tokenizer: PieceTokenizer) -> None:
     encoder = SMALL.build(tokenizer)
     assert encoder.dim == 8
     assert encoder.input_embeddings.weight.shape == (tokenizer.size, 32)
@@ -46,7 +46,7 @@ def test_texts_of_the_longest_length_fit(tokenizer: PieceTokenizer) -> None:
     assert config.build(tokenizer).eval()(torch.tensor([ids])).vectors.isfinite().all()
 
 
-def test_dropout_is_only_there_where_it_is_asked_for(tokenizer: PieceTokenizer) -> None:
+def test_dropout_is_off_by_default(tokenizer: PieceTokenizer) -> None:
     ids = torch.tensor(tokenizer.encode(TEXTS[:1], "query", 16).ids)
     plain = SMALL.build(tokenizer).train()
     assert torch.equal(plain(ids).vectors, plain(ids).vectors)
@@ -56,22 +56,22 @@ def test_dropout_is_only_there_where_it_is_asked_for(tokenizer: PieceTokenizer) 
     assert torch.equal(noisy.eval()(ids).vectors, plain.eval()(ids).vectors)
 
 
-def test_vectors_are_of_unit_length_at_pieces_of_text_and_nothing_elsewhere(tokenizer: PieceTokenizer) -> None:
+def test_pieces_of_text_have_unit_vectors_and_others_have_none(tokenizer: PieceTokenizer) -> None:
     rows = tokenizer.encode(TEXTS, "query", 32).ids
     ids = pad_ids([torch.tensor(row).numpy() for row in rows], tokenizer.pad)
-    cloud = SMALL.build(tokenizer).eval()(ids)
-    for row, vectors, mask in zip(rows, cloud.vectors, cloud.mask, strict=True):
+    embeddings = SMALL.build(tokenizer).eval()(ids)
+    for row, vectors, mask in zip(rows, embeddings.vectors, embeddings.mask, strict=True):
         of_text = [index for index, piece in enumerate(row) if piece not in tokenizer.specials]
         assert mask.nonzero().flatten().tolist() == of_text
         assert torch.allclose(vectors[mask].norm(dim=-1), torch.ones(len(of_text)), atol=1e-6)
         assert not vectors[~mask].any()
 
 
-def test_a_text_of_specials_alone_still_has_a_vector(tokenizer: PieceTokenizer) -> None:
+def test_a_text_of_special_pieces_only_has_vectors(tokenizer: PieceTokenizer) -> None:
     [empty] = tokenizer.encode([""], "query", 16).ids
     ids = torch.tensor([[*empty, tokenizer.pad, tokenizer.pad]])
-    cloud = SMALL.build(tokenizer).eval()(ids)
-    assert cloud.mask.tolist() == [[True] * len(empty) + [False, False]]
+    embeddings = SMALL.build(tokenizer).eval()(ids)
+    assert embeddings.mask.tolist() == [[True] * len(empty) + [False, False]]
 
 
 @pytest.mark.parametrize(
@@ -86,6 +86,6 @@ def test_a_text_of_specials_alone_still_has_a_vector(tokenizer: PieceTokenizer) 
         ("dropout", -0.1),
     ],
 )
-def test_sizes_that_make_no_encoder_are_refused(field: str, value: Any) -> None:
+def test_sizes_out_of_range_are_refused(field: str, value: Any) -> None:
     with pytest.raises(ValueError, match=field):
         ScratchEncoder(**{field: value})

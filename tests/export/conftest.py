@@ -1,4 +1,4 @@
-"""Students to export: of XLM-R's kind and of BERT's, by every convention, with weights that tell pieces apart."""
+"""Students to export: XLM-R and BERT with every convention, with a different embedding for every piece."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Students and texts for the tests of the export room, and how this program scores them."""
+"""Students and texts for the tests of exports, and how this program encodes them."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from optical_ray.training.batches import pad_ids
 from tests.encoders.checkpoints import TEXTS, write_bert, write_xlmr
 
 KINDS = {
-    # signs behind a space are pieces of their own, as in XLM-R's own vocabulary
+    # signs after a space are separate pieces, as in XLM-R's vocabulary
     "xlmr": partial(write_xlmr, pieces=[f"{WORD_START}{sign}" for sign in string.punctuation]),
     "bert": write_bert,
 }
@@ -51,7 +51,7 @@ def student_of(folder: Path, kind: str, conventions: str) -> Student:
 def texts(
     num_queries: int = 8, num_documents: int = 200, words: Sequence[str] = WORDS, signs: Sequence[str] = SIGNS
 ) -> dict[str, list[str]]:
-    """Words of the vocabulary's own text, with punctuation, shorter and longer than the limits."""
+    """Texts of known words with punctuation, shorter and longer than the limits."""
     generator = random.Random(3)
 
     def sentence(longest: int) -> str:
@@ -65,27 +65,27 @@ def texts(
 
 
 def plain_texts(students: Iterable[Student]) -> dict[str, list[str]]:
-    """Texts without a piece that Stanford's ColBERT takes for punctuation and this program does not, or the reverse."""
+    """Texts in which Stanford's ColBERT and this program find the same punctuation."""
 
     def is_plain(word: str, student: Student) -> bool:
         theirs, ours = skipped_pieces(student)
         return not set(student.tokenizer.backend.encode(word, add_special_tokens=False).ids) & (theirs ^ ours)
 
-    some = tuple(students)
-    words = [word for word in WORDS if all(is_plain(word, student) for student in some)]
+    chosen = tuple(students)
+    words = [word for word in WORDS if all(is_plain(word, student) for student in chosen)]
     return texts(words=words, signs=[""])
 
 
 def reading_as(student: Student, conventions: Conventions) -> Student:
-    """The same weights under other conventions."""
+    """The same weights with other conventions."""
     encoder = student.encoder
     assert encoder.projection is None or isinstance(encoder.projection, torch.nn.Linear)
-    other = TokenEncoder.of(encoder.backbone, encoder.projection, student.tokenizer, conventions).eval()
+    other = TokenEncoder.from_tokenizer(encoder.backbone, encoder.projection, student.tokenizer, conventions).eval()
     return Student(other, student.tokenizer, student.query_length, student.document_length)
 
 
 def skipping(student: Student, pieces: frozenset[int]) -> Student:
-    """The same weights, with all vectors but those of ``pieces`` in documents."""
+    """The same weights, without the vectors of ``pieces`` in documents."""
     encoder, tokenizer = student.encoder, student.tokenizer
     other = TokenEncoder(
         encoder.backbone, encoder.projection, pad=tokenizer.pad, specials=frozenset({tokenizer.pad}),
@@ -96,19 +96,19 @@ def skipping(student: Student, pieces: frozenset[int]) -> Student:
 
 
 @torch.inference_mode()
-def clouds(student: Student, sides: dict[str, list[str]]) -> tuple[TokenEmbeddings, TokenEmbeddings]:
-    """Queries and documents as this program reads them."""
+def embeddings(student: Student, sides: dict[str, list[str]]) -> tuple[TokenEmbeddings, TokenEmbeddings]:
+    """Queries and documents as this program encodes them."""
     tokenizer = student.tokenizer
     queries = tokenizer.encode_queries(sides["queries"], student.query_length)
     documents = tokenizer.encode(sides["documents"], "document", student.document_length)
 
-    def cloud(encoded: Encoded) -> TokenEmbeddings:
+    def encode(encoded: Encoded) -> TokenEmbeddings:
         result: TokenEmbeddings = student.encoder(pad_ids([np.array(row) for row in encoded.ids], tokenizer.pad))
         return result
 
-    return cloud(queries), cloud(documents)
+    return encode(queries), encode(documents)
 
 
-def kept(cloud: TokenEmbeddings) -> list[NDArray[np.float32]]:
-    """The vectors that count, text by text."""
-    return [vectors[mask].numpy() for vectors, mask in zip(cloud.vectors, cloud.mask, strict=True)]
+def real_vectors(embedded: TokenEmbeddings) -> list[NDArray[np.float32]]:
+    """The vectors of each text without padding."""
+    return [vectors[mask].numpy() for vectors, mask in zip(embedded.vectors, embedded.mask, strict=True)]

@@ -1,4 +1,4 @@
-"""The model card names the data: what the student and its teacher learnt from, and what it was scored on."""
+"""The model card names the data of the student and its teacher, and the collections."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tests.export.students import student_of
 from tests.tiny_study import spec, write_data
 
 
-def test_every_dataset_has_its_licence_and_its_digest(tmp_path: Path) -> None:
+def test_every_dataset_has_a_licence_and_a_digest(tmp_path: Path) -> None:
     raw = spec(write_data(tmp_path / "data"))
     raw["data"]["relevance"]["en"]["licence"] = "CC BY 4.0, of somebody"
     experiment = from_dict(raw)

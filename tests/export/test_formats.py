@@ -1,4 +1,4 @@
-"""What an exported folder holds, and that it comes back as it left."""
+"""The content of exported folders, and that reading them gives equal vectors."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from optical_ray.export.interface import Format, Student
 from optical_ray.registry import members
 from optical_ray.study.files import read_json
 from optical_ray.types import InputError
-from tests.export.students import clouds, student_of, texts
+from tests.export.students import embeddings, student_of, texts
 
 FORMATS = members("optical_ray.export", Format)  # type: ignore[type-abstract]
 
@@ -29,12 +29,12 @@ def written(student: Student, kind: str, folder: Path) -> Path:
     return folder
 
 
-def test_the_formats_that_the_command_line_names_are_there() -> None:
+def test_the_formats_of_the_command_line_exist() -> None:
     assert set(FORMATS) == {"pylate", "colbert", "hf"}
 
 
 @pytest.mark.parametrize("kind", FORMATS)
-def test_weights_are_safetensors_and_rows_are_pieces(student: Student, kind: str, tmp_path: Path) -> None:
+def test_weights_are_safetensors_with_one_row_per_piece(student: Student, kind: str, tmp_path: Path) -> None:
     folder = written(student, kind, tmp_path / "out")
     assert not [path for path in folder.rglob("*") if path.suffix in {".bin", ".pt", ".pkl"}]
     tables = {
@@ -49,7 +49,7 @@ def test_weights_are_safetensors_and_rows_are_pieces(student: Student, kind: str
 
 
 @pytest.mark.parametrize("kind", FORMATS)
-def test_it_is_read_back_with_the_same_vectors(student: Student, kind: str, tmp_path: Path) -> None:
+def test_an_exported_folder_is_read_with_equal_vectors(student: Student, kind: str, tmp_path: Path) -> None:
     folder = written(student, kind, tmp_path / "out")
     conventions = student.encoder.conventions
     config = PretrainedEncoder(
@@ -63,12 +63,12 @@ def test_it_is_read_back_with_the_same_vectors(student: Student, kind: str, tmp_
     assert tokenizer is not None
     assert tokenizer.markers == student.tokenizer.markers
     again = Student(config.build(tokenizer).eval(), tokenizer, student.query_length, student.document_length)
-    for one, other in zip(clouds(student, texts()), clouds(again, texts()), strict=True):
-        assert torch.equal(one.mask, other.mask)
-        assert torch.allclose(one.vectors, other.vectors, atol=1e-6)
+    for before, after in zip(embeddings(student, texts()), embeddings(again, texts()), strict=True):
+        assert torch.equal(before.mask, after.mask)
+        assert torch.allclose(before.vectors, after.vectors, atol=1e-6)
 
 
-def test_transformers_makes_the_same_pieces_and_vectors(plain: Student, tmp_path: Path) -> None:
+def test_transformers_computes_the_same_pieces_and_vectors(plain: Student, tmp_path: Path) -> None:
     folder = written(plain, "hf", tmp_path / "out")
     [ids] = plain.tokenizer.encode(["ndege mdogo anaimba, bustanini"], "query", 16).ids
     tokenizer = AutoTokenizer.from_pretrained(folder)
@@ -82,7 +82,7 @@ def test_transformers_makes_the_same_pieces_and_vectors(plain: Student, tmp_path
     assert torch.allclose(vectors[expected.mask], expected.vectors[expected.mask], atol=1e-6)
 
 
-def test_a_pylate_folder_says_all_that_pylate_asks(plain: Student, tmp_path: Path) -> None:
+def test_a_pylate_folder_has_the_settings_of_pylate(plain: Student, tmp_path: Path) -> None:
     folder = written(plain, "pylate", tmp_path / "out")
     assert [module["type"] for module in read_json(folder / "modules.json")] == [
         "sentence_transformers.models.Transformer",
@@ -100,7 +100,7 @@ def test_a_pylate_folder_says_all_that_pylate_asks(plain: Student, tmp_path: Pat
     assert (dense["in_features"], dense["out_features"]) == (24, 8)
 
 
-def test_a_stanford_folder_says_all_that_colbert_asks(plain: Student, tmp_path: Path) -> None:
+def test_a_colbert_folder_has_the_settings_of_colbert(plain: Student, tmp_path: Path) -> None:
     folder = written(plain, "colbert", tmp_path / "out")
     assert read_json(folder / "config.json")["architectures"] == ["HF_ColBERT"]
     metadata = json.loads((folder / "artifact.metadata").read_text())
@@ -111,7 +111,7 @@ def test_a_stanford_folder_says_all_that_colbert_asks(plain: Student, tmp_path: 
     assert {name.partition(".")[0] for name in names} == {"roberta", "linear"}
 
 
-def test_stanford_cannot_hold_a_student_without_markers(plain: Student, tmp_path: Path) -> None:
+def test_colbert_refuses_a_student_without_markers(plain: Student, tmp_path: Path) -> None:
     bare = Student(
         plain.encoder, PretrainedEncoder(checkpoint=str(tmp_path / "xlmr"), markers=False).tokenizer(), 16, 24
     )  # type: ignore[arg-type]
@@ -119,16 +119,16 @@ def test_stanford_cannot_hold_a_student_without_markers(plain: Student, tmp_path
         written(bare, "colbert", tmp_path / "out")
 
 
-def test_what_a_format_scores_otherwise_is_said(tmp_path: Path) -> None:
-    said = {
+def test_differences_of_scores_are_listed(tmp_path: Path) -> None:
+    differences = {
         (kind, name): FORMATS[kind]().differences(student_of(tmp_path / name, "bert", name))
         for kind in FORMATS
         for name in ("pieces", "all", "stanford")
     }
-    assert not any(said["hf", name] for name in ("pieces", "all", "stanford"))
-    assert "support: pieces" in said["pylate", "pieces"][0]
-    assert not said["pylate", "all"]
-    assert not said["pylate", "stanford"]
-    assert len(said["colbert", "pieces"]) == 3
-    assert len(said["colbert", "all"]) == 1
-    assert not said["colbert", "stanford"]
+    assert not any(differences["hf", name] for name in ("pieces", "all", "stanford"))
+    assert "support: pieces" in differences["pylate", "pieces"][0]
+    assert not differences["pylate", "all"]
+    assert not differences["pylate", "stanford"]
+    assert len(differences["colbert", "pieces"]) == 3
+    assert len(differences["colbert", "all"]) == 1
+    assert not differences["colbert", "stanford"]

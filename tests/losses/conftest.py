@@ -1,4 +1,4 @@
-"""Random token clouds."""
+"""Random token embeddings."""
 
 from __future__ import annotations
 

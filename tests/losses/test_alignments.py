@@ -12,13 +12,13 @@ from optical_ray.losses.softmax import Softmax
 
 
 def greedy_by_hand(similarity):
-    """Take the largest cell, cross out its row and column, again."""
-    left = {(i, j): value for i, row in enumerate(similarity.tolist()) for j, value in enumerate(row)}
+    """Repeatedly take the largest cell and remove its row and column."""
+    remaining = {(i, j): value for i, row in enumerate(similarity.tolist()) for j, value in enumerate(row)}
     taken = []
-    while left:
-        best = max(left, key=lambda cell: (left[cell], -cell[0], -cell[1]))
+    while remaining:
+        best = max(remaining, key=lambda cell: (remaining[cell], -cell[0], -cell[1]))
         taken.append(best)
-        left = {cell: value for cell, value in left.items() if cell[0] != best[0] and cell[1] != best[1]}
+        remaining = {cell: value for cell, value in remaining.items() if cell[0] != best[0] and cell[1] != best[1]}
     return sorted(taken)
 
 
@@ -39,7 +39,7 @@ def test_matching_is_that_of_a_plain_loop_ties_included(sizes, seed, levels):
         assert [tuple(cell) for cell in matched[pair].nonzero().tolist()] == greedy_by_hand(similarity[pair, :m, :n])
 
 
-def test_greedy_is_the_mean_squared_distance_of_the_matched(tokens):
+def test_greedy_is_the_mean_squared_distance_of_matched_tokens(tokens):
     student, teacher = tokens([3, 6, 1], seed=0), tokens([5, 2, 1], seed=1)
     expected = 0.0
     for pair in range(3):
@@ -60,7 +60,7 @@ def test_softmax_is_the_mean_expected_cost(tokens):
     assert 0 < out.diagnostics["softmax/unevenness"] < 1
 
 
-def test_gradients_take_the_alignment_as_a_constant(tokens):
+def test_the_alignment_is_constant_to_gradients(tokens):
     student, teacher = tokens([2, 3], seed=0, dtype=torch.float64), tokens([3, 2], seed=1, dtype=torch.float64)
     leaf = student.vectors.requires_grad_()
     Greedy()(type(student)(leaf, student.mask), teacher).loss.backward()

@@ -1,4 +1,4 @@
-"""Losses that look at whole sentences, against plain loops."""
+"""Losses on whole sentences, against plain loops."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def test_contrastive_is_the_cross_entropy_of_maxsim(tokens, directions):
     assert out.loss.item() == pytest.approx(expected.item(), abs=1e-5)
 
 
-def test_contrastive_is_small_for_a_student_that_is_its_teacher(tokens):
+def test_contrastive_is_small_if_the_student_equals_the_teacher(tokens):
     teacher = tokens([5, 2, 4], seed=1)
     out = Contrastive()(teacher, teacher)
     assert out.loss < 1e-2
@@ -60,11 +60,11 @@ def test_relevance_kl_is_the_divergence_of_rankings(tokens):
 @pytest.mark.parametrize("loss", [Contrastive(), RelevanceKL()])
 def test_pairs_with_an_empty_side_are_left_out(tokens, loss):
     student, teacher = tokens([3, 6, 2], seed=0), tokens([5, 2, 4], seed=1)
-    gap = TokenEmbeddings(student.vectors, student.mask & torch.tensor([True, False, True])[:, None])
+    partial = TokenEmbeddings(student.vectors, student.mask & torch.tensor([True, False, True])[:, None])
     kept = [TokenEmbeddings(side.vectors[[0, 2]], side.mask[[0, 2]]) for side in (student, teacher)]
-    torch.testing.assert_close(loss(gap, teacher).loss, loss(*kept).loss)
-    nobody = TokenEmbeddings(student.vectors.requires_grad_(), torch.zeros_like(student.mask))
-    out = loss(nobody, teacher)
+    torch.testing.assert_close(loss(partial, teacher).loss, loss(*kept).loss)
+    empty = TokenEmbeddings(student.vectors.requires_grad_(), torch.zeros_like(student.mask))
+    out = loss(empty, teacher)
     assert out.loss == 0
     out.loss.backward()
 
@@ -73,3 +73,13 @@ def test_pairs_with_an_empty_side_are_left_out(tokens, loss):
 def test_a_temperature_of_zero_is_refused(loss):
     with pytest.raises(ValueError, match=r"temperature: must be > 0, got 0\.0"):
         loss(temperature=0.0)
+
+
+def test_contrastive_ignores_negatives_with_the_same_pivot_sentence(tokens):
+    student, teacher = tokens([3, 6, 2], seed=0), tokens([5, 2, 4], seed=1)
+    repeated = teacher.each(lambda array: array[[0, 1, 0]])
+    forth, back = scores(student, repeated) / 0.05, scores(repeated, student) / 0.05
+    for logits in (forth, back):
+        logits[0, 2] = logits[2, 0] = -torch.inf
+    expected = sum(functional.cross_entropy(logits, torch.arange(3)) for logits in (forth, back)) / 2
+    assert Contrastive()(student, repeated).loss.item() == pytest.approx(expected.item(), abs=1e-5)

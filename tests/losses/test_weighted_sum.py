@@ -1,4 +1,4 @@
-"""A sum is the sum of its terms, and a spec can spell it."""
+"""A weighted sum of losses, and its place in a spec."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from optical_ray.retrieval.embeddings import TokenEmbeddings
 SPEC = {
     "kind": "sum",
     "terms": [
-        {"weight": 2, "loss": {"kind": "optimal_transport", "sinkhorn": {"epsilon": 0.3}}},
+        {"weight": 2, "loss": {"kind": "optimal_transport", "solver": {"kind": "sinkhorn", "epsilon": 0.3}}},
         {"loss": {"kind": "contrastive"}},
     ],
 }
@@ -41,17 +41,17 @@ def test_the_value_is_the_weighted_sum_and_each_term_is_reported():
     assert out.diagnostics == greedy.diagnostics | {"loss/greedy": greedy.loss, "loss/sentence_mse": mse.loss}
 
 
-def test_pairs_see_each_other_where_they_do_in_a_term():
+def test_a_sum_is_in_batch_if_a_term_is():
     assert not WeightedSum(terms=(WeightedLoss(Greedy()),)).in_batch
     assert WeightedSum(terms=(WeightedLoss(Greedy()), WeightedLoss(Contrastive()))).in_batch
 
 
-def test_a_spec_can_spell_it():
+def test_a_spec_can_hold_it():
     adapter = TypeAdapter(WeightedSum)
     loss = adapter.validate_python(SPEC)
     assert [term.weight for term in loss.terms] == [2.0, 1.0]
-    assert loss.terms[0].loss == OptimalTransport(sinkhorn=loss.terms[0].loss.sinkhorn)
-    assert loss.terms[0].loss.sinkhorn.epsilon == 0.3
+    assert loss.terms[0].loss == OptimalTransport(solver=loss.terms[0].loss.solver)
+    assert loss.terms[0].loss.solver.epsilon == 0.3
     assert loss.terms[1].loss == Contrastive()
     assert adapter.validate_python(adapter.dump_python(loss)) == loss
     assert adapter.validate_json(adapter.dump_json(loss)) == loss
@@ -70,12 +70,12 @@ def test_a_spec_can_spell_it():
         ({"loss": {"kind": "greedy"}, "weight": -1}, r"weight: must be > 0, got -1"),
     ],
 )
-def test_a_spec_that_is_wrong_is_refused(term, message):
+def test_an_invalid_spec_is_refused(term, message):
     with pytest.raises(ValidationError, match=message):
         TypeAdapter(WeightedSum).validate_python({"kind": "sum", "terms": [term]})
 
 
-def test_sums_that_say_nothing_are_refused():
+def test_invalid_sums_are_refused():
     with pytest.raises(ValueError, match="terms: must name at least one loss, got none"):
         WeightedSum()
     with pytest.raises(ValueError, match="terms: must name each kind once, got greedy again"):

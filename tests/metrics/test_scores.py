@@ -1,4 +1,4 @@
-"""Scores against ir_measures, whose providers are other implementations where they exist."""
+"""Scores compared with ir_measures, which also has other implementations."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ def test_relevance_level_counts_for_binary_measures_and_grades_for_ndcg():
     assert at_two["nDCG"]["q"] < 1
 
 
-def test_nan_is_refused_and_infinity_is_an_order():
+def test_nan_is_refused_and_infinity_is_ordered():
     qrels = Qrels({"q": {"a": 1}})
     with pytest.raises(InputError, match="topic 'q', document 'a': score must be a number, got nan"):
         evaluate([parse("AP")], qrels, {"q": {"a": float("nan")}})
@@ -101,6 +101,6 @@ def test_mean_is_over_all_topics():
         ("", "metric '' is not known"),
     ],
 )
-def test_a_name_that_means_nothing_is_refused(name, message):
+def test_an_unknown_name_is_refused(name, message):
     with pytest.raises(InputError, match=message):
         parse(name)

@@ -21,7 +21,7 @@ class Problems:
     sizes: list[tuple[int, int]]
 
     def alone(self, pair: int) -> tuple[Tensor, Tensor, Tensor]:
-        """One pair without padding."""
+        """The problem of one pair, without padding."""
         m, n = self.sizes[pair]
         return self.cost[pair, :m, :n], self.a[pair, :m], self.b[pair, :n]
 

@@ -6,12 +6,12 @@ import numpy as np
 import torch
 from scipy.optimize import linear_sum_assignment, linprog
 
-from optical_ray.ot.exact import exact
+from optical_ray.ot.solvers.exact import Exact
 
 
 def test_square_uniform_problems_are_assignments(ragged):
     problems = ragged([(1, 1), (6, 6), (13, 13), (30, 30)])
-    out = exact(problems.cost, problems.a, problems.b)
+    out = Exact()(problems.cost, problems.a, problems.b)
     for pair, (m, _) in enumerate(problems.sizes):
         cost = problems.alone(pair)[0].numpy()
         rows, columns = linear_sum_assignment(cost)
@@ -22,7 +22,7 @@ def test_square_uniform_problems_are_assignments(ragged):
 
 def test_weighted_problems_are_linear_programs(ragged):
     problems = ragged([(3, 5), (6, 2), (4, 4)], uniform=False)
-    out = exact(problems.cost, problems.a, problems.b)
+    out = Exact()(problems.cost, problems.a, problems.b)
     for pair, (m, n) in enumerate(problems.sizes):
         cost, a, b = (x.numpy() for x in problems.alone(pair))
         constraints = np.vstack([np.kron(np.eye(m), np.ones(n)), np.kron(np.ones(m), np.eye(n))])
@@ -34,7 +34,7 @@ def test_padding_in_the_middle_and_pairs_without_tokens(ragged):
     problems = ragged([(5, 5), (3, 3)])
     problems.a[0] = torch.tensor([0.5, 0, 0.5, 0, 0])
     problems.b[1] = 0
-    out = exact(problems.cost.float(), problems.a.float(), problems.b.float())
+    out = Exact()(problems.cost.float(), problems.a.float(), problems.b.float())
     torch.testing.assert_close(out.plan[0].sum(1), problems.a[0].float())
     assert not out.plan[1].any()
     assert out.plan.dtype == torch.float32
@@ -43,5 +43,5 @@ def test_padding_in_the_middle_and_pairs_without_tokens(ragged):
 def test_the_gradient_is_the_plan(ragged):
     problems = ragged([(3, 4)], uniform=False)
     assert torch.autograd.gradcheck(
-        lambda cost: exact(cost, problems.a, problems.b).value, (problems.cost.requires_grad_(),)
+        lambda cost: Exact()(cost, problems.a, problems.b).value, (problems.cost.requires_grad_(),)
     )

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from optical_ray.ot.exact import exact
-from optical_ray.ot.ipot import IpotConfig, ipot
+from optical_ray.ot.solvers.exact import Exact
+from optical_ray.ot.solvers.ipot import Ipot
 
 SIZES = [(1, 1), (1, 7), (7, 1), (5, 9), (24, 24), (17, 31)]
 
@@ -28,8 +28,8 @@ def by_hand(cost, a, b, beta, iterations, inner):
 @pytest.mark.parametrize(("beta", "iterations", "inner"), [(0.5, 50, 1), (0.1, 10, 3), (2.0, 200, 1)])
 def test_each_pair_is_that_of_a_plain_loop(ragged, beta, iterations, inner, uniform, dtype):
     problems = ragged(SIZES, uniform=uniform)
-    config = IpotConfig(beta, iterations, inner)
-    out = ipot(problems.cost.to(dtype), problems.a.to(dtype), problems.b.to(dtype), config)
+    solver = Ipot(beta=beta, iterations=iterations, inner_iterations=inner)
+    out = solver(problems.cost.to(dtype), problems.a.to(dtype), problems.b.to(dtype))
     for pair, (m, n) in enumerate(SIZES):
         expected = by_hand(*(x.numpy() for x in problems.alone(pair)), beta, iterations, inner)
         tolerance = 1e-5 if dtype == torch.float32 else 1e-12
@@ -42,27 +42,27 @@ def test_each_pair_is_that_of_a_plain_loop(ragged, beta, iterations, inner, unif
 
 def test_many_steps_reach_the_exact_value(ragged):
     problems = ragged([(8, 8), (5, 9), (12, 3)], dim=3)
-    out = ipot(problems.cost, problems.a, problems.b, IpotConfig(iterations=5000))
-    expected = exact(problems.cost, problems.a, problems.b)
+    out = Ipot(iterations=5000)(problems.cost, problems.a, problems.b)
+    expected = Exact()(problems.cost, problems.a, problems.b)
     torch.testing.assert_close(out.value, expected.value, rtol=0, atol=1e-3)
     assert (out.marginal_error < 1e-3).all()
 
 
-def test_the_gradient_of_the_value_is_the_plan_and_pairs_without_tokens_get_none(ragged):
+def test_the_gradient_of_the_value_is_the_plan_and_problems_without_weight_have_the_zero_plan(ragged):
     problems = ragged([(4, 5), (3, 3), (2, 5)])
     problems.a[1] = 0
     problems.b[2] = 0
     cost = problems.cost.requires_grad_()
-    out = ipot(cost, problems.a, problems.b, IpotConfig())
+    out = Ipot()(cost, problems.a, problems.b)
     out.value.sum().backward()
     torch.testing.assert_close(cost.grad, out.plan)
     assert not out.plan[1:].any()
     assert out.marginal_error[1] == 0
 
 
-def test_float32_stays_finite_where_plans_become_sparse(ragged):
+def test_float32_stays_finite_if_plans_become_sparse(ragged):
     problems = ragged(SIZES)
-    out = ipot(problems.cost.float(), problems.a.float(), problems.b.float(), IpotConfig(beta=0.01, iterations=2000))
+    out = Ipot(beta=0.01, iterations=2000)(problems.cost.float(), problems.a.float(), problems.b.float())
     assert out.plan.isfinite().all()
     torch.testing.assert_close(out.plan.sum(1), problems.b.float(), rtol=0, atol=1e-5)
 
@@ -70,4 +70,4 @@ def test_float32_stays_finite_where_plans_become_sparse(ragged):
 @pytest.mark.parametrize(("field", "value"), [("beta", 0.0), ("iterations", 0), ("inner_iterations", 0)])
 def test_a_value_out_of_range_is_refused(field, value):
     with pytest.raises(ValueError, match=f"{field}: must be"):
-        IpotConfig(**{field: value})
+        Ipot(**{field: value})

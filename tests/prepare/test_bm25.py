@@ -1,4 +1,4 @@
-"""BM25 over small collections in several scripts, and over those that leave it nothing to compare."""
+"""BM25 over small collections in several scripts, and over collections without words."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from optical_ray.types import Collection, Document, Qrels, Run, Topic
 
 
 def search(documents: list[str], topics: dict[str, str], language: str = "en") -> Run:
-    """Of a collection with the topics ``q1`` and ``q2``, the first document relevant for both."""
+    """Run BM25 over a collection with the topics ``q1`` and ``q2``; the first document is relevant to both."""
     return bm25(
         Collection(
             "made",
@@ -33,7 +33,7 @@ def search(documents: list[str], topics: dict[str, str], language: str = "en") -
     )
 
 
-def test_topics_of_the_other_split_alone_give_an_empty_run() -> None:
+def test_topics_of_only_the_other_split_give_an_empty_run() -> None:
     assert search(["river bread"], {"q9": "river"}) == {}
 
 
@@ -63,7 +63,7 @@ def test_words_are_found_in_scripts_with_marks_and_without_spaces(
     assert set(search(documents, {"q1": topic}, language)["q1"]) == {"d0"}
 
 
-def test_a_file_of_test_topics_alone_gives_a_row_for_test_alone(
+def test_a_file_of_only_test_topics_gives_a_row_for_test_only(
     data: Path, make: Callable[..., Experiment], tmp_path: Path
 ) -> None:
     test = {s.target: s.collection for s in prepare_text(make(), tmp_path, print).sources if s.split == "test"}

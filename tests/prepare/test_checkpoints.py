@@ -1,4 +1,4 @@
-"""Encoders whose files only preparation sees: the teacher's and the student's vectors must have one width."""
+"""Widths that only a checkpoint's files state: teacher and student must have the same."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def trial(make: Make, folder: Path, init: dict[str, Any]) -> TrialConfig:
 
 
 @pytest.mark.parametrize("place", ["uri", "hub"])
-def test_widths_that_only_files_tell_are_compared(
+def test_widths_that_only_the_files_state_are_compared(
     make: Make, folder: Path, tmp_path: Path, place: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(PretrainedEncoder, "_download", lambda encoder: folder)
@@ -40,12 +40,12 @@ def test_widths_that_only_files_tell_are_compared(
     assert (teacher.width(), init.dim) == (8, 8)  # type: ignore[attr-defined]
 
 
-def test_what_the_files_lack_is_said_with_the_field_s_place(make: Make, folder: Path, tmp_path: Path) -> None:
+def test_incomplete_files_are_reported_with_the_field(make: Make, folder: Path, tmp_path: Path) -> None:
     asked = trial(make, folder, {"checkpoint": f"file://{folder}", "dim": 8, "layers": 9})
-    with pytest.raises(InputError, match=r"^trial\.student\.init\.layers: the checkpoint has 1 layers, got 9"):
+    with pytest.raises(InputError, match=r"^trial\.student\.init\.layers: the checkpoint has 1 layers \(got 9\)"):
         local_encoders(asked, Cache(tmp_path / "cache"))
 
 
-def test_a_student_that_begins_as_its_teacher_is_the_same_encoder(make: Make, tmp_path: Path) -> None:
+def test_a_student_that_starts_as_its_teacher_is_the_same_encoder(make: Make, tmp_path: Path) -> None:
     teacher, init = local_encoders(make().trial, Cache(tmp_path / "cache"))
     assert teacher is init

@@ -1,4 +1,4 @@
-"""A first stage chooses what encoders rank: BM25 or a run file, the same candidates for every encoder."""
+"""A first stage (BM25 or a run file) selects the same candidates for every encoder."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def collections(experiment: Experiment, storage: Path) -> dict[tuple[str, str], 
     return {(collection.target, collection.split): collection for collection in opened}
 
 
-def test_a_run_gives_the_candidates_in_its_order_up_to_the_depth(data: Path, make: Make, tmp_path: Path) -> None:
+def test_candidates_are_in_the_order_of_the_run_up_to_the_depth(data: Path, make: Make, tmp_path: Path) -> None:
     found = collections(make({STAGE: {"kind": "run", "run": run_files(data), "depth": 1}}), tmp_path)
     for collection in found.values():
         assert collection.candidates is not None
@@ -35,7 +35,7 @@ def test_a_run_gives_the_candidates_in_its_order_up_to_the_depth(data: Path, mak
         ]
 
 
-def test_bm25_gives_documents_that_share_a_word(data: Path, make: Make, tmp_path: Path) -> None:
+def test_bm25_selects_documents_that_share_a_word(data: Path, make: Make, tmp_path: Path) -> None:
     stage = {"kind": "bm25", "topics": english_topics(data), "depth": 3}
     for collection in collections(make({STAGE: stage}), tmp_path).values():
         rows = _rows(collection)
@@ -43,7 +43,7 @@ def test_bm25_gives_documents_that_share_a_word(data: Path, make: Make, tmp_path
         assert all(1 <= len(row) <= 3 for row in rows)
 
 
-def test_students_are_scored_on_the_candidates_alone(data: Path, make: Make, tmp_path: Path) -> None:
+def test_students_are_scored_on_the_candidates_only(data: Path, make: Make, tmp_path: Path) -> None:
     stage = {"kind": "run", "run": run_files(data), "depth": 1}
     experiment = make({STAGE: stage})
     prepared = prepare(experiment, tmp_path)
@@ -56,11 +56,11 @@ def test_a_target_that_the_first_stage_cannot_search_is_refused(data: Path, make
     with pytest.raises(InputError, match=r"evaluation\.first_stage: 'so' has no topics in 'en'.*topics: \{so: FILE\}"):
         collections(make({STAGE: {"kind": "bm25"}}), tmp_path)
     one = make({STAGE: {"kind": "run", "run": {"sw": run_files(data).replace("{target}", "sw")}}})
-    with pytest.raises(InputError, match=r"evaluation\.first_stage\.run: has no run for target 'so'"):
+    with pytest.raises(InputError, match=r"evaluation\.first_stage\.run: no run for target 'so'"):
         collections(one, tmp_path)
 
 
-def test_collections_that_share_ids_know_their_topics_in_english() -> None:
+def test_collections_that_share_ids_have_their_topics_in_english() -> None:
     collection = CldrCollection(language="sw")
     texts = collection.topic_texts("test", "en")
     assert texts is not None

@@ -1,4 +1,4 @@
-"""No training pair holds the text of an evaluation topic or document, and whoever looks is told."""
+"""Training pairs with the text of an evaluation topic or document are dropped and reported."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from typing import Any
 
 import pytest
 
-from optical_ray.analysis.data_lines import data_lines
 from optical_ray.config.experiment import Experiment
 from optical_ray.config.trial import TrialConfig
 from optical_ray.prepare.cache import MANIFEST
 from optical_ray.prepare.study import Prepared
 from optical_ray.prepare.text import Text, prepare_text
+from optical_ray.report.data_lines import data_lines
 from optical_ray.study.files import read_json, write_json
 from optical_ray.training.mixing import tables_of
 from optical_ray.types import InputError
@@ -23,7 +23,7 @@ Make = Callable[..., Experiment]
 
 
 def plant(data: Path, language: str, pivot: str, foreign: str) -> None:
-    """One more training pair of ``language``."""
+    """Add a training pair of ``language``."""
     with open(data / "bitext" / f"{language}.tsv", "a", encoding="utf-8") as stream:
         stream.write(f"{pivot}\t{foreign}\n")
 
@@ -34,7 +34,7 @@ def first_text(data: Path, target: str, file: str) -> str:
 
 
 def add_topic(data: Path, target: str) -> str:
-    """One more topic, as long as the filter of bitext wants a sentence; its text."""
+    """Add a topic that is long enough for the bitext filter; return its text."""
     for file, line in (("topics.tsv", "q99\tpicha ya mto"), ("qrels.txt", "q99 0 d0 1")):
         with open(data / target / file, "a", encoding="utf-8") as stream:
             stream.write(line + "\n")
@@ -62,7 +62,7 @@ def begin(experiment: Experiment, text: Text, storage: Path) -> None:
     write_json(folder / "study.json", {"data": text.report})
 
 
-def test_pairs_with_evaluation_text_are_left_out_and_counted(data: Path, make: Make, tmp_path: Path) -> None:
+def test_pairs_with_evaluation_text_are_dropped_and_counted(data: Path, make: Make, tmp_path: Path) -> None:
     plant(data, "hi", first_text(data, "sw", "documents.tsv").upper(), "all but the same")
     plant(data, "hi", "something quite new", f"  {add_topic(data, 'so')}")
     experiment = make()
@@ -84,15 +84,13 @@ def test_pairs_with_evaluation_text_are_left_out_and_counted(data: Path, make: M
     assert any("leaks, dropped from training: made hi 2 of 66 pairs" in line for line in lines)
 
 
-def test_clean_bitext_is_said_to_be_clean(make: Make, tmp_path: Path) -> None:
+def test_bitext_without_leaks_is_reported_as_such(make: Make, tmp_path: Path) -> None:
     text = prepare(make(), tmp_path)
     assert text.report["leaks"]["leaks"] == 0
     assert any("none of 192 pairs holds a text of so, sw" in line for line in data_lines(text.report, "drop"))
 
 
-def test_the_rows_that_are_dropped_are_in_the_key_of_their_own_languages_alone(
-    data: Path, make: Make, tmp_path: Path
-) -> None:
+def test_dropped_rows_are_part_of_the_key_of_their_languages_only(data: Path, make: Make, tmp_path: Path) -> None:
     experiment = make()
     clean = prepared(prepare(experiment, tmp_path))
     before = {language: clean.key(trial_of(experiment, language), 7) for language in ("de", "hi")}
@@ -123,7 +121,7 @@ def test_a_collection_that_is_added_later_changes_no_key_and_is_counted(data: Pa
     assert any("added after the study was begun" in line for line in data_lines(again.report, "drop"))
 
 
-def test_bitext_of_nothing_but_leaks_is_refused(data: Path, make: Make, tmp_path: Path) -> None:
+def test_bitext_of_only_leaks_is_refused(data: Path, make: Make, tmp_path: Path) -> None:
     (data / "bitext" / "mr.tsv").write_text(f"{first_text(data, 'sw', 'documents.tsv')}\tneno na neno\n")
     with pytest.raises(InputError, match=r"source languages .*mr.*no pairs are left"):
         prepare(make(), tmp_path)

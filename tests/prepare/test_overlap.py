@@ -1,4 +1,4 @@
-"""Subword overlap, against sets of pieces made one by one."""
+"""Subword overlap, compared with sets of subwords."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from optical_ray.training.bitext_tokens import BitextTokens
 from tests.tiny_study import NUM_PAIRS, SOURCES, TARGETS
 
 
-def test_overlap_is_the_share_of_the_others_pieces(experiment: Experiment, tmp_path: Path) -> None:
+def test_overlap_is_the_share_of_the_second_languages_subwords(experiment: Experiment, tmp_path: Path) -> None:
     text = prepare_text(experiment, tmp_path, lambda stage: None)
     tokenizer = text.init.tokenizer.open()
     pieces: dict[str, set[int]] = {}

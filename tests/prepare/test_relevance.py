@@ -1,4 +1,4 @@
-"""A teacher's examples in pieces: as many hard negatives as are asked for, with their scores."""
+"""A teacher's tokenized examples have the requested number of hard negatives, with their scores."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def pieces_of(experiment: Experiment, storage: Path) -> tuple[Path, PieceTokeniz
     return relevance_pieces(experiment, teacher, tokenizer, cache), tokenizer
 
 
-def test_every_example_brings_its_negatives_and_scores(make: Callable[..., Experiment], tmp_path: Path) -> None:
+def test_every_example_has_its_negatives_and_scores(make: Callable[..., Experiment], tmp_path: Path) -> None:
     folder, tokenizer = pieces_of(make(negatives=2, kl_weight=1.0), tmp_path)
     negatives = Ragged.open(folder, "negatives")
     texts = ["stone cloud", "stone cloud", "night", "water"]  # the first has one, which comes twice
@@ -74,7 +74,7 @@ def test_every_example_brings_its_negatives_and_scores(make: Callable[..., Exper
         ({"query": "", "document": "b"}, {}, "no training example in hard"),
     ],
 )
-def test_what_the_training_asks_for_must_be_there(
+def test_missing_negatives_and_scores_are_refused(
     make: Callable[..., Experiment], tmp_path: Path, example: dict[str, Any], training: dict[str, Any], message: str
 ) -> None:
     with pytest.raises(InputError, match=message):
@@ -87,7 +87,7 @@ def test_scores_without_negatives_are_refused(make: Callable[..., Experiment]) -
         make(kl_weight=1.0)
 
 
-def test_a_teacher_learns_from_them(make: Callable[..., Experiment], tmp_path: Path) -> None:
+def test_a_teacher_trains_on_them(make: Callable[..., Experiment], tmp_path: Path) -> None:
     prepared = tiny_study.prepare(make(negatives=2, kl_weight=1.0), tmp_path)
     rows = list(read_jsonl(prepared.teacher / "metrics.jsonl"))
     assert [row["step"] for row in rows] == [1, 2, 3, 4]

@@ -1,4 +1,4 @@
-"""The counts of ``optical-ray data`` against the files themselves, and against rankings in random order."""
+"""The counts of ``optical-ray data``, compared with the files and with random rankings."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tests.tiny_study import NUM_PAIRS, NUM_TOPICS
 Make = Callable[..., Experiment]
 
 
-def test_counts_are_those_of_the_files(data: Path, make: Make, tmp_path: Path) -> None:
+def test_counts_equal_those_of_the_files(data: Path, make: Make, tmp_path: Path) -> None:
     path = data / "bitext" / "hi.tsv"
     lines = path.read_text(encoding="utf-8").splitlines()
     document = (data / "sw" / "documents.tsv").read_text().splitlines()[0].split("\t")[1]
@@ -47,10 +47,10 @@ def test_counts_are_those_of_the_files(data: Path, make: Make, tmp_path: Path) -
 
 
 THAI = "ตั้งปลุกตอนเช้า"
-"""A word that no piece of the tiny study spells: a mark of the word's begin and one piece for all the unknown rest."""
+"""A word outside the tiny study's vocabulary: a word-start token and one unknown token."""
 
 
-def test_text_that_the_pieces_cannot_spell_is_counted_as_unknown(data: Path, make: Make, tmp_path: Path) -> None:
+def test_text_outside_the_vocabulary_is_counted_as_unknown(data: Path, make: Make, tmp_path: Path) -> None:
     (data / "sw" / "topics.tsv").write_text("".join(f"q{i}\t{THAI}\n" for i in range(NUM_TOPICS)), encoding="utf-8")
     documents = "".join(f"d{i}\t{(THAI, 'river stone')[i % 2]}\n" for i in range(2 * NUM_TOPICS))
     (data / "so" / "documents.tsv").write_text(documents, encoding="utf-8")
@@ -72,7 +72,7 @@ def test_text_that_the_pieces_cannot_spell_is_counted_as_unknown(data: Path, mak
     assert scored["so", "test"].document_pieces.unknown == pytest.approx(share([THAI, "river stone"]))
 
 
-def test_the_pieces_of_documents_are_counted(data: Path, make: Make, tmp_path: Path) -> None:
+def test_the_tokens_of_documents_are_counted(data: Path, make: Make, tmp_path: Path) -> None:
     texts = ["river", "river stone", "river stone river stone"] * 8
     lines = (f"d{i}\t{text}\n" for i, text in enumerate(texts))
     (data / "sw" / "documents.tsv").write_text("".join(lines))
@@ -87,9 +87,7 @@ def test_the_pieces_of_documents_are_counted(data: Path, make: Make, tmp_path: P
     assert row.document_pieces.fertility == pytest.approx(sum(lengths[place] for place in shorter) / words)
 
 
-def test_what_the_teacher_is_trained_on_and_what_was_dropped_are_counted(
-    data: Path, make: Make, tmp_path: Path
-) -> None:
+def test_the_teachers_pairs_and_dropped_rows_are_counted(data: Path, make: Make, tmp_path: Path) -> None:
     for path, line in (
         (data / "bitext" / "de.tsv", (data / "bitext" / "de.tsv").read_text().splitlines()[0]),
         (data / "relevance" / "triples.train.small.tsv", "a query\t \tanother"),
@@ -110,7 +108,7 @@ def test_what_the_teacher_is_trained_on_and_what_was_dropped_are_counted(
     assert sum(part.get("topics without a relevant document", 0) for part in dropped) == 1
 
 
-def test_a_licence_is_the_one_that_the_spec_says_now(make: Make, tmp_path: Path) -> None:
+def test_the_licence_is_the_current_one_of_the_spec(make: Make, tmp_path: Path) -> None:
     for licence in ("not stated", "CC BY 9.9"):
         settings = {"data.collections.sw.licence": licence, "data.bitext.made.licence": licence}
         text = prepare_text(make(settings), tmp_path, lambda stage: None)
@@ -120,7 +118,7 @@ def test_a_licence_is_the_one_that_the_spec_says_now(make: Make, tmp_path: Path)
         assert (text.licences["bitext made"], text.licences["collection sw"]) == (licence, licence)
 
 
-def test_a_repeated_pair_is_a_duplicate_however_it_is_spelt(data: Path, make: Make, tmp_path: Path) -> None:
+def test_duplicates_are_counted_after_normalisation(data: Path, make: Make, tmp_path: Path) -> None:
     path = data / "bitext" / "de.tsv"
     lines = path.read_text(encoding="utf-8").splitlines()
     path.write_text("\n".join([*lines, lines[3].upper()]) + "\n", encoding="utf-8")
@@ -131,7 +129,7 @@ def test_a_repeated_pair_is_a_duplicate_however_it_is_spelt(data: Path, make: Ma
 
 
 @pytest.mark.parametrize(("relevant", "documents", "depth"), [(1, 7, 1000), (3, 12, 1000), (4, 30, 10), (5, 5, 1000)])
-def test_the_ap_of_a_random_ranking_is_what_random_rankings_have(relevant: int, documents: int, depth: int) -> None:
+def test_random_ap_is_the_mean_of_random_rankings(relevant: int, documents: int, depth: int) -> None:
     names = [f"d{i}" for i in range(documents)]
     qrels = Qrels({"t": dict.fromkeys(names[:relevant], 1)})
     generator, values = random.Random(0), []

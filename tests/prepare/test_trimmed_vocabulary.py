@@ -1,4 +1,4 @@
-"""A study's trimmed vocabulary: all of its text is cut as by the whole one, and nothing else is kept."""
+"""A trimmed vocabulary tokenizes the study's text as the full one does, and contains nothing else."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def raw(tmp_path: Path) -> dict[str, Any]:
     return spec(write_data(tmp_path / "data"), trial=changed)
 
 
-def test_the_study_s_text_is_cut_as_by_the_whole_vocabulary(raw: dict[str, Any], tmp_path: Path) -> None:
+def test_the_studys_text_is_tokenized_as_by_the_full_vocabulary(raw: dict[str, Any], tmp_path: Path) -> None:
     experiment = from_dict(raw)
     whole = experiment.trial.teacher.tokenizer()
     assert whole is not None
@@ -57,7 +57,7 @@ def test_the_study_s_text_is_cut_as_by_the_whole_vocabulary(raw: dict[str, Any],
 
 @pytest.fixture
 def with_english(raw: dict[str, Any], tmp_path: Path) -> dict[str, Any]:
-    """The study, its topics in so also in English words that are nowhere else."""
+    """The study, with English topics for so whose words occur nowhere else."""
     folder = tmp_path / "beir"
     (folder / "qrels").mkdir(parents=True)
     rows = [{"_id": f"q{i}", "text": "river", "metadata": {"english": "zebra quartz"}} for i in range(6)]
@@ -72,7 +72,9 @@ def with_english(raw: dict[str, Any], tmp_path: Path) -> dict[str, Any]:
     return {**raw, "data": {**raw["data"], "collections": {"so": collection}}}
 
 
-def test_topics_of_baselines_are_cut_as_by_the_whole_vocabulary(with_english: dict[str, Any], tmp_path: Path) -> None:
+def test_topics_of_baselines_are_tokenized_as_by_the_full_vocabulary(
+    with_english: dict[str, Any], tmp_path: Path
+) -> None:
     (tmp_path / "topics.tsv").write_text("".join(f"q{i}\tviolin lemon\n" for i in range(6)))
     own = from_dict({**with_english, "baselines": {"teacher_english": None}})
     later = from_dict(with_english)
@@ -92,7 +94,7 @@ def test_topics_of_baselines_are_cut_as_by_the_whole_vocabulary(with_english: di
         check_unchanged(given, tmp_path)
 
 
-def test_a_collection_cannot_come_later(raw: dict[str, Any], tmp_path: Path) -> None:
+def test_a_collection_cannot_be_added_later(raw: dict[str, Any], tmp_path: Path) -> None:
     experiment = from_dict(raw)
     begun = canonical(experiment)
     begun["data"]["collections"].pop("sw")

@@ -1,4 +1,4 @@
-"""Words in any script: none is cut at a mark, none is lost."""
+"""Words in any script: no word is split at a mark, and none is lost."""
 
 from __future__ import annotations
 

@@ -62,7 +62,7 @@ def test_masks_need_not_be_prefixes():
     torch.testing.assert_close(ranking.scores, expected.gather(1, ranking.indices))
 
 
-def test_parts_are_one_collection_and_only_the_best_are_kept():
+def test_parts_form_one_collection_of_which_the_best_are_kept():
     queries, documents = tokens([4, 7, 1]), tokens([5] * 20, seed=1)
     parts = [TokenEmbeddings(documents.vectors[i : i + 7], documents.mask[i : i + 7]) for i in range(0, 20, 7)]
     whole, cut = rank(queries, documents, top_k=6), rank(queries, iter(parts), top_k=6)
@@ -72,13 +72,13 @@ def test_parts_are_one_collection_and_only_the_best_are_kept():
 
 
 def test_equal_scores_keep_the_order_of_documents():
-    one = tokens([3])
-    copies = TokenEmbeddings(one.vectors.expand(50, -1, -1), one.mask.expand(50, -1))
+    single = tokens([3])
+    copies = TokenEmbeddings(single.vectors.expand(50, -1, -1), single.mask.expand(50, -1))
     for cells in (1, 100, 2**20):
-        assert rank(one, copies, top_k=10, cells_per_block=cells).indices.tolist() == [list(range(10))]
+        assert rank(single, copies, top_k=10, cells_per_block=cells).indices.tolist() == [list(range(10))]
 
 
-def test_maxsim_is_differentiable_beside_padding():
+def test_maxsim_is_differentiable_with_padding():
     queries, documents = tokens([3, 1]), tokens([2, 4], seed=1)
     leaf = queries.vectors.double().requires_grad_()
 
@@ -94,7 +94,7 @@ def test_top_k_below_one_is_refused():
         rank(tokens([1]), tokens([1]), top_k=0)
 
 
-def test_scores_are_sorted_a_few_documents_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_scores_are_sorted_in_batches_of_documents(monkeypatch: pytest.MonkeyPatch) -> None:
     torch.manual_seed(0)
     queries = TokenEmbeddings(torch.randn(5, 3, 4), torch.ones(5, 3, dtype=torch.bool))
     documents = TokenEmbeddings(torch.randn(23, 6, 4), torch.rand(23, 6) < 0.8)
@@ -108,7 +108,7 @@ def test_scores_are_sorted_a_few_documents_at_a_time(monkeypatch: pytest.MonkeyP
 
     monkeypatch.setattr(late_interaction, "_score_part", watched)
     monkeypatch.setattr(late_interaction, "SCORES_AT_ONCE", 35)
-    few = rank(queries, documents, top_k=4)
+    batched = rank(queries, documents, top_k=4)
     assert taken == [7, 7, 7, 2]
-    assert torch.equal(few.indices, whole.indices)
-    torch.testing.assert_close(few.scores, whole.scores)
+    assert torch.equal(batched.indices, whole.indices)
+    torch.testing.assert_close(batched.scores, whole.scores)

@@ -5,11 +5,22 @@ from __future__ import annotations
 import json
 import os
 import threading
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import pytest
 
-from optical_ray.study.files import append_jsonl, mend_jsonl, read_json, read_jsonl, write_atomic, write_json
+from optical_ray.study.files import (
+    append_jsonl,
+    mend_jsonl,
+    read_json,
+    read_jsonl,
+    replace_file,
+    replace_folder,
+    write_atomic,
+    write_json,
+)
 
 ROWS = [{"step": 1, "AP/日本": 0.1}, {"step": 2, "AP/日本": 0.25}]
 
@@ -107,3 +118,33 @@ def test_mending_says_so_and_leaves_whole_files_alone(tmp_path: Path, caplog: py
     mend_jsonl(path)
     assert path.read_bytes() == b""
     assert str(path) in caplog.text
+
+
+def test_a_folder_is_replaced_as_a_whole(tmp_path: Path) -> None:
+    for content in ("old", "new"):
+        with replace_folder(tmp_path / "parent" / "a") as folder:
+            (folder / content).touch()
+            assert [path.name for path in (tmp_path / "parent").glob("a/*")] == ([] if content == "old" else ["old"])
+    assert [path.name for path in (tmp_path / "parent").rglob("*")] == ["a", "new"]
+
+
+@pytest.mark.parametrize("replace", [replace_file, replace_folder])
+def test_after_an_error_the_old_content_stays(
+    tmp_path: Path, replace: Callable[[Path], AbstractContextManager[Path]]
+) -> None:
+    path = tmp_path / "a"
+    if replace is replace_file:
+        path.write_text("old")
+    else:
+        path.mkdir()
+        (path / "old").touch()
+    before = sorted(tmp_path.rglob("*"))
+
+    def fail() -> None:
+        with replace(path) as temporary:
+            (temporary if replace is replace_file else temporary / "new").write_text("new")
+            raise RuntimeError("killed")
+
+    with pytest.raises(RuntimeError, match="killed"):
+        fail()
+    assert sorted(tmp_path.rglob("*")) == before

@@ -22,7 +22,7 @@ def ledger(tmp_path: Path) -> Ledger:
 
 def create(ledger: Ledger, key: str = KEY, **changes: Any) -> TrialRecord:
     fields: dict[str, Any] = {
-        "params": {"loss.sinkhorn.epsilon": 0.1, "data.source_languages": "de+hi"},
+        "params": {"loss.solver.epsilon": 0.1, "data.source_languages": "de+hi"},
         "seed": 7,
         "config": {"loss": {"kind": "greedy"}},
         "source_languages": ("de", "hi"),
@@ -154,3 +154,8 @@ def test_records_of_another_version_are_refused(ledger: Ledger) -> None:
     write_json(path, read_json(path) | {"version": 99})
     with pytest.raises(InputError, match=rf"{KEY}.*version 99"):
         Ledger.open(ledger.folder)
+
+
+def test_an_unknown_key_is_refused_also_in_a_study_without_trials(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"trial 'abc': not in .* \(nearest keys: the study has no trials\)"):
+        Ledger(tmp_path).find("abc")

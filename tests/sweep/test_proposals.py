@@ -13,14 +13,17 @@ from optical_ray.config.space import Params, grid
 from optical_ray.sweep.proposals import Proposals, first_ones, identity, num_configurations
 
 Make = Callable[..., Experiment]
-SOURCES, EPSILON = "data.source_languages", "loss.sinkhorn.epsilon"
+SOURCES, EPSILON = "data.source_languages", "loss.solver.epsilon"
 SUBSETS = {SOURCES: {"kind": "subset", "of": ["de", "hi", "mr"]}}
 FLOAT = {EPSILON: {"kind": "float", "low": 0.05, "high": 0.5, "log": True}}
 LOSSES = {
     "loss": {
         "kind": "choice",
         "of": [
-            {"kind": "optimal_transport", "sinkhorn": {"epsilon": {"kind": "float", "low": 0.05, "high": 0.5}}},
+            {
+                "kind": "optimal_transport",
+                "solver": {"kind": "sinkhorn", "epsilon": {"kind": "float", "low": 0.05, "high": 0.5}},
+            },
             {"kind": "greedy"},
             {"kind": "softmax"},
         ],
@@ -142,7 +145,7 @@ def test_start_with_is_filled_up_with_the_trials_own_values(make: Make) -> None:
         ("optimizer.steps", {"kind": "int", "low": 10, "high": 20}, 10),
         ("optimizer.steps", {"kind": "int", "low": 1, "high": 5}, 5),
         ("optimizer.steps", {"kind": "int", "low": 5, "high": 25, "step": 10}, 5),
-        ("loss.sinkhorn.epsilon", {"kind": "float", "low": 0.2, "high": 0.4}, 0.2),
+        ("loss.solver.epsilon", {"kind": "float", "low": 0.2, "high": 0.4}, 0.2),
         ("data.pairs", {"kind": "int", "low": 10, "high": 20}, 20),
         ("data.pairs", {"kind": "choice", "of": [10, None]}, "null"),
         ("data.pairs", {"kind": "choice", "of": [10, 20]}, 10),

@@ -16,7 +16,7 @@ from optical_ray.sweep.proposals import Proposals
 from optical_ray.sweep.search import LedgerCallback, LedgerSearcher, register, runnable, score_of
 
 Make = Callable[..., Experiment]
-PARAMS = {"data.source_languages": "de", "loss.sinkhorn.epsilon": 0.1}
+PARAMS = {"data.source_languages": "de", "loss.solver.epsilon": 0.1}
 KEY = "k" * 12
 
 

@@ -76,7 +76,7 @@ def test_what_changes_no_number_may_change(begun: Path, path: str, value: Any) -
         ("trial/optimizer/steps", 9, ["trial.optimizer.steps", "8", "9"]),
         ("trial/anchor/weight", 0.1, ["trial.anchor.weight", "0.5", "0.1"]),
         ("trial/loss", {"kind": "greedy"}, ["trial.loss"]),
-        ("space/loss.sinkhorn.epsilon/low", 0.01, ["space.loss.sinkhorn.epsilon.low", "0.05", "0.01"]),
+        ("space/loss.solver.epsilon/low", 0.01, ["space.loss.solver.epsilon.low", "0.05", "0.01"]),
         ("space/data.source_languages/of", [*SOURCES, "sw"], ["space.data.source_languages.of"]),
         ("space/optimizer.steps", {"kind": "int", "low": 8, "high": 9}, ["space.optimizer.steps"]),
         ("search/sampler", "random", ["search.sampler", "tpe", "random"]),

@@ -18,7 +18,7 @@ from optical_ray.sweep.trial import run_configuration
 from optical_ray.training.driver import Workers
 from optical_ray.training.loop import DistillationJob
 
-PARAMS = {"data.source_languages": "de", "loss.sinkhorn.epsilon": 0.1}
+PARAMS = {"data.source_languages": "de", "loss.solver.epsilon": 0.1}
 
 
 class Driver:

@@ -19,7 +19,7 @@ from tests.encoders.checkpoints import write_xlmr
 
 Tiny = Callable[..., dict[str, Any]]
 Verb = Callable[..., tuple[int, str, str]]
-EPSILON, SOURCES = "loss.sinkhorn.epsilon", "data.source_languages"
+EPSILON, SOURCES = "loss.solver.epsilon", "data.source_languages"
 
 
 @pytest.fixture
@@ -84,7 +84,7 @@ SPECS = [
     ("trail", {}, ["trail"]),
     ("trial/optimizer", {"stepps": 3}, ["trial.optimizer.stepps"]),
     ("trial/data/batch_size", "many", ["trial.data.batch_size", "many"]),
-    ("space/loss.sinkhorn.epsilom", {"kind": "float", "low": 0.1, "high": 1.0}, ["epsilom"]),
+    ("space/loss.solver.epsilom", {"kind": "float", "low": 0.1, "high": 1.0}, ["epsilom"]),
     (f"space/{EPSILON}", {"kind": "float", "low": 0.0, "high": 1.0}, [EPSILON, "0.0"]),
     (f"space/{EPSILON}", {"kind": "float", "low": 0.0, "high": 1.0, "log": True}, [EPSILON]),
     (f"space/{SOURCES}/of", ["de", "xx"], [SOURCES, "'xx'", "de, hi, mr"]),
@@ -239,9 +239,9 @@ def test_what_is_dropped_or_cut_is_counted_and_said(
     verb: Verb, raw: dict[str, Any], data: Path, tmp_path: Path
 ) -> None:
     """A topic with no relevant document, a sentence beyond the limit: no reason to stop."""
-    from optical_ray.analysis.data_lines import data_lines
     from optical_ray.config.load import from_dict
     from optical_ray.prepare.text import prepare_text
+    from optical_ray.report.data_lines import data_lines
 
     line(2, "q1 0 d1 0")(data / "sw" / "qrels.txt")
     line(1, " ".join(["river"] * 40) + "\t" + " ".join(["revir"] * 60))(data / "bitext" / "hi.tsv")

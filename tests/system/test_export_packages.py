@@ -27,10 +27,10 @@ from optical_ray.retrieval.late_interaction import maxsim
 from tests.export.students import (
     CONVENTIONS,
     KINDS,
-    clouds,
-    kept,
+    embeddings,
     plain_texts,
     reading_as,
+    real_vectors,
     skipping,
     student_of,
     texts,
@@ -161,8 +161,8 @@ def plain_scores(found: Found) -> NDArray[np.float32]:
 
 def same_as(theirs: Found, queries: TokenEmbeddings, documents: TokenEmbeddings) -> None:
     """The package keeps these vectors, scores by their MaxSim and ranks by that."""
-    assert_same_vectors(split(theirs, "queries"), kept(queries))
-    assert_same_vectors(split(theirs, "documents"), kept(documents))
+    assert_same_vectors(split(theirs, "queries"), real_vectors(queries))
+    assert_same_vectors(split(theirs, "documents"), real_vectors(documents))
     assert_same_ranking(theirs.get("scores", plain_scores(theirs)), maxsim(queries, documents).numpy())
 
 
@@ -176,9 +176,9 @@ def test_a_package_reads_and_ranks_as_we_do(
     counts_more = layout == "pylate" and CONVENTIONS[conventions].get("support") != "all"
     assert bool(FORMATS[layout]().differences(student)) == counts_more
     theirs = found(layout, package, kind, conventions, texts())
-    queries, documents = clouds(student, texts())
+    queries, documents = embeddings(student, texts())
     if counts_more:
-        queries = clouds(reading_as(student, Conventions(support="all")), texts())[0]
+        queries = embeddings(reading_as(student, Conventions(support="all")), texts())[0]
     same_as(theirs, queries, documents)
 
 
@@ -191,6 +191,6 @@ def test_stanford_s_descendants_read_and_rank_as_we_do_by_their_conventions(
     student = students[kind, "stanford"]
     assert bool(FORMATS["colbert"]().differences(student)) == (kind == "xlmr")
     plain = plain_texts([students[each, "stanford"] for each in KINDS])
-    same_as(found("colbert", package, kind, "stanford", plain), *clouds(student, plain))
+    same_as(found("colbert", package, kind, "stanford", plain), *embeddings(student, plain))
     theirs, _ = skipped_pieces(student)
-    same_as(found("colbert", package, kind, "stanford", texts()), *clouds(skipping(student, theirs), texts()))
+    same_as(found("colbert", package, kind, "stanford", texts()), *embeddings(skipping(student, theirs), texts()))

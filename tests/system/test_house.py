@@ -16,6 +16,7 @@ from optical_ray.data.interface import BitextDataset, CollectionDataset, Relevan
 from optical_ray.encoders.interface import EncoderConfig
 from optical_ray.losses.interface import Loss
 from optical_ray.metrics.interface import Metric
+from optical_ray.ot.solvers.interface import Solver
 from optical_ray.registry import members
 from tests.system.tiny_corpora import write_corpora
 
@@ -32,6 +33,7 @@ FILES = {"pyproject.toml", "README.md", "LICENSE", "CONTRIBUTING.md", "CHANGELOG
 DOTFILES = {".gitignore", ".gitattributes", ".pre-commit-config.yaml"}
 ROOMS = {
     "optical_ray.losses": (Loss,),
+    "optical_ray.ot.solvers": (Solver,),
     "optical_ray.encoders": (EncoderConfig,),
     "optical_ray.metrics": (Metric,),
     "optical_ray.data.datasets": (BitextDataset, CollectionDataset, RelevanceDataset),
@@ -76,7 +78,7 @@ def test_every_example_in_a_docstring_is_run() -> None:
     collected = [ROOT / place for place in pytest_settings["testpaths"]]
     with_examples = [path for path in sources(PACKAGE) if EXAMPLE.search(path.read_text(encoding="utf-8"))]
     assert with_examples
-    forgotten = [path for path in with_examples if not any(place in path.parents for place in collected)]
+    forgotten = [path for path in with_examples if not any(place in (path, *path.parents) for place in collected)]
     assert not forgotten
 
 
@@ -99,7 +101,7 @@ def test_no_module_is_named_after_nothing() -> None:
 
 
 def test_tests_mirror_the_tree() -> None:
-    rooms = {path.name for path in PACKAGE.iterdir() if path.is_dir()} | {"contracts", "system"}
+    rooms = {path.name for path in PACKAGE.iterdir() if path.is_dir()} | {"contracts", "recipes", "system"}
     mirrored = {path.name for path in (ROOT / "tests").iterdir() if path.is_dir() and path.name != "__pycache__"}
     assert mirrored <= rooms
 

@@ -20,7 +20,7 @@ SPEC: dict[str, Any] = {
     "search": {"mode": "optimise", "num_trials": 8, "objective": "AP", "seeds": 1},
     "trial": {},
     "tracking": [{"kind": "mlflow", "uri": None, "experiment": None}, {"kind": "prometheus"}],
-    "space": {"loss.sinkhorn.epsilon": {"kind": "float", "low": 0.01, "high": 1.0}},
+    "space": {"loss.solver.epsilon": {"kind": "float", "low": 0.01, "high": 1.0}},
 }
 
 
@@ -68,10 +68,10 @@ def create(ledger: Ledger, key: str, sources: tuple[str, ...], steps: int) -> No
     """Create a trial in state WAITING."""
     ledger.create(
         key,
-        params={"data.source_languages": "+".join(sources), "loss.sinkhorn.epsilon": 0.1},
+        params={"data.source_languages": "+".join(sources), "loss.solver.epsilon": 0.1},
         seed=7,
         config={
-            "loss": {"kind": "optimal_transport", "sinkhorn": {"epsilon": 0.1, "note": "x" * 900}},
+            "loss": {"kind": "optimal_transport", "solver": {"kind": "sinkhorn", "epsilon": 0.1, "note": "x" * 900}},
             "data": {"source_languages": list(sources), "pairs": 100},
         },
         source_languages=sources,

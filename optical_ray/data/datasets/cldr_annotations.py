@@ -1,22 +1,30 @@
 """Unicode CLDR annotations (bundled): names and keywords of emoji in 20 languages, as bitext, collection and relevance.
 
-A row is one emoji. Its keywords are always meant without its own name. The split into train, eval and test is by
-family (``bundled/PROVENANCE.txt``), so that no text of eval or test occurs in training, in any language.
+A row is one emoji; its keywords exclude its own name. The split into train, eval and test is by family
+(``bundled/PROVENANCE.txt``), so that no text of eval or test occurs in training, in any language.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Literal
 
 import pyarrow as pa
 
 from optical_ray.data.bundled_tables import bundled_digest, read_bundled
-from optical_ray.data.digests import fingerprint
-from optical_ray.data.interface import BitextDataset, CollectionDataset, Counts, RelevanceDataset
-from optical_ray.data.normalise import normalise
-from optical_ray.data.pair_batches import pair_batches
+from optical_ray.data.collection_assembly import require_split
+from optical_ray.data.interface import (
+    BitextDataset,
+    CollectionDataset,
+    Counts,
+    RelevanceDataset,
+    fingerprint,
+    pair_batches,
+)
+from optical_ray.data.languages import Language
+from optical_ray.data.scripts import normalise
 from optical_ray.types import Collection, Document, InputError, Qrels, RelevancePair, Topic
 
 LANGUAGES = (
@@ -32,15 +40,15 @@ SAME_EMOJI, SAME_SUBGROUP = 2, 1
 class CldrBitext(BitextDataset):
     """The training rows as multi-parallel bitext: up to two pairs a row, names and keyword lists.
 
-    Every language gives the same pairs under the same ids (``1F600/name``, ``1F600/keywords``): a row whose keywords
-    lack in one of ``parallel_languages`` gives its keyword pair in none and is counted. A wider choice of languages
-    therefore means fewer pairs for all: 2,257 with the default, 2,153 with ``null``, which is all 20.
-    The pivot ``en`` is always there, paired with itself.
+    Every language has the same pairs with the same ids (``1F600/name``, ``1F600/keywords``): if one of
+    ``parallel_languages`` lacks a row's keywords, the keyword pair is dropped in all of them and counted. More
+    languages therefore mean fewer pairs: 2,257 with the default, 2,153 with ``null`` (all 20 languages).
+    The pivot ``en`` is always included, paired with itself.
     """
 
     kind: Literal["cldr_annotations"] = "cldr_annotations"
     content: Literal["names", "keywords", "both"] = "both"
-    parallel_languages: tuple[str, ...] | None = ("de", "fr", "ha", "hi", "mr", "so", "sw", "yo")
+    parallel_languages: tuple[Language, ...] | None = ("de", "fr", "ha", "hi", "mr", "so", "sw", "yo")
 
     def __post_init__(self) -> None:
         if self.content not in ("names", "keywords", "both"):
@@ -49,7 +57,7 @@ class CldrBitext(BitextDataset):
             _require_language("parallel_languages", language)
 
     def languages(self) -> tuple[str, ...]:
-        """The parallel languages and the pivot, sorted."""
+        """Return the parallel languages and the pivot, sorted."""
         return tuple(sorted({PIVOT, *(LANGUAGES if self.parallel_languages is None else self.parallel_languages)}))
 
     def batches(self, language: str, counts: Counts) -> Iterator[pa.RecordBatch]:
@@ -74,7 +82,7 @@ class CldrBitext(BitextDataset):
                 counts.drop("keywords missing in one of the parallel languages")
 
     def fingerprint(self) -> str:
-        """A digest of the bundled table, the content and the parallel languages."""
+        """Return a digest of the bundled table, the content and the parallel languages."""
         settings = {"kind": self.kind, "role": "bitext", "content": self.content, "languages": self.languages()}
         return fingerprint(settings, [bundled_digest(self.kind)])
 
@@ -88,20 +96,24 @@ class CldrBitext(BitextDataset):
 class CldrCollection(CollectionDataset):
     """Queries: an emoji's keywords in ``language``; documents: the English names of all emoji of the same split.
 
-    Grade 2 is the same emoji, grade 1 the same subgroup; average precision counts grade 2 alone, so that it is the
+    Grade 2 is the same emoji, grade 1 the same subgroup; average precision counts only grade 2, so that it equals the
     reciprocal rank. Emoji without keywords give no topic and are counted.
     """
 
     kind: Literal["cldr_annotations"] = "cldr_annotations"
-    language: str
+    language: Language
+
+    @classmethod
+    def example(cls, folder: Path) -> dict[str, Any]:
+        """Return a language; the table is bundled."""
+        return {"language": "sw"}
 
     def __post_init__(self) -> None:
         _require_language("language", self.language)
 
     def load(self, split: str) -> Collection:
         """Read the split ``eval`` (243 documents) or ``test`` (431)."""
-        if split not in ("eval", "test"):
-            raise InputError(f"cldr_annotations: split must be eval or test, got {split!r}")
+        require_split(self.kind, split)
         rows = list(_rows(split, PIVOT, self.language))
         by_subgroup: dict[str, dict[str, int]] = {}
         for row in rows:
@@ -126,14 +138,14 @@ class CldrCollection(CollectionDataset):
         )
 
     def topic_texts(self, split: str, language: str) -> dict[str, str] | None:
-        """The keywords in ``language``."""
+        """Return the keywords in ``language``."""
         if language not in LANGUAGES:
             return None
         texts = ((code_points(row["emoji"]), _keywords(row, language)) for row in _rows(split, language))
         return {topic_id: text for topic_id, text in texts if text}
 
     def fingerprint(self) -> str:
-        """A digest of the bundled table and the language."""
+        """Return a digest of the bundled table and the language."""
         settings = {"kind": self.kind, "role": "collection", "language": self.language}
         return fingerprint(settings, [bundled_digest(self.kind)])
 
@@ -150,7 +162,7 @@ class CldrRelevance(RelevanceDataset):
     kind: Literal["cldr_annotations"] = "cldr_annotations"
 
     def pairs(self, counts: Counts, negatives: int = 0) -> Iterator[RelevancePair]:
-        """Yield (keywords, name) in the order of the emoji; rows without keywords give none."""
+        """Yield (keywords, name) in the order of the emoji; rows without keywords are dropped."""
         for row in _rows("train", PIVOT):
             if keywords := _keywords(row, PIVOT):
                 yield RelevancePair(keywords, row[f"{PIVOT}_name"])
@@ -158,7 +170,7 @@ class CldrRelevance(RelevanceDataset):
                 counts.drop("rows without keywords")
 
     def fingerprint(self) -> str:
-        """A digest of the bundled table."""
+        """Return a digest of the bundled table."""
         return fingerprint({"kind": self.kind, "role": "relevance"}, [bundled_digest(self.kind)])
 
     @property
@@ -168,7 +180,7 @@ class CldrRelevance(RelevanceDataset):
 
 
 def code_points(emoji: str) -> str:
-    """Return the code points of ``emoji`` as ids are written: ``1F1F9-1F1FF``."""
+    """Return the code points of ``emoji`` as an id: ``1F1F9-1F1FF``."""
     return "-".join(f"{ord(character):04X}" for character in emoji)
 
 

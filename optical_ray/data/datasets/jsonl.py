@@ -6,16 +6,17 @@ import ast
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Literal
 
-from optical_ray.data.digests import fingerprint
+from optical_ray.data.examples import SENTENCES, write_objects
 from optical_ray.data.input_files import InputFile, find_file
-from optical_ray.data.interface import Counts, RelevanceDataset
+from optical_ray.data.interface import Counts, RelevanceDataset, fingerprint
 from optical_ray.data.text_files import BadLines, read_lines, text_of, texts_by_id
 from optical_ray.types import InputError, RelevancePair
 
 LARGEST = 1e30
-"""Scores beyond this are no scores, and no float32 soon."""
+"""Largest absolute score; float32 cannot hold much larger ones."""
 
 FORMS = (
     '{"query": ..., "document": ..., "negatives": [...], "scores": [...]}, or with ids '
@@ -27,12 +28,12 @@ FORMS = (
 class JsonlRelevance(RelevanceDataset):
     """One example a line, in any of three forms.
 
-    Texts: ``{"query": ..., "document": ..., "negatives": [...], "scores": [...]}``; the last two may be missing.
-    Ids with scores, as PyLate reads them: ``{"query_id": ..., "document_ids": [...], "scores": [...]}``, where a list
-    may be written as a text (``"[11, 10]"``); as ColBERTv2 and PLAID-X read them: ``[query, [passage, score], ...]``,
-    or ``[query, passage, passage, ...]`` without scores. The first document answers the query, the others are
-    negatives. Ids need the tables ``queries`` and ``collection`` (``id<TAB>text``). ``max_bad_lines`` lines may be left
-    out: those that are no example or name what is not there, and those of the tables that are no row.
+    Texts: ``{"query": ..., "document": ..., "negatives": [...], "scores": [...]}``; the last two are optional.
+    Ids with scores, in PyLate's form: ``{"query_id": ..., "document_ids": [...], "scores": [...]}``, where a list may
+    be spelt as a text (``"[11, 10]"``); in the form of ColBERTv2 and PLAID-X: ``[query, [passage, score], ...]``, or
+    ``[query, passage, passage, ...]`` without scores. The first document answers the query, the others are negatives.
+    Ids need the tables ``queries`` and ``collection`` (``id<TAB>text``). Up to ``max_bad_lines`` lines are skipped:
+    examples that are malformed or name unknown ids, and malformed rows of the tables.
     """
 
     kind: Literal["jsonl"] = "jsonl"
@@ -43,27 +44,34 @@ class JsonlRelevance(RelevanceDataset):
     max_bad_lines: int = 0
     licence: str = "not stated"
 
+    @classmethod
+    def example(cls, folder: Path) -> dict[str, Any]:
+        """Write three examples of texts."""
+        records = ({"query": text, "document": f"answer {text}"} for text in SENTENCES["en"])
+        write_objects(folder / "examples.jsonl", records)
+        return {"root": str(folder)}
+
     def __post_init__(self) -> None:
         if (self.queries is None) != (self.collection is None):
-            raise InputError("queries, collection: give both (examples of ids) or none (examples of texts)")
+            raise InputError("queries, collection: give both (examples of ids) or neither (examples of texts)")
         BadLines(self.max_bad_lines, Counts())
 
     def pairs(self, counts: Counts, negatives: int = 0) -> Iterator[RelevancePair]:
         """Yield the examples in the order of the lines."""
         bad = BadLines(self.max_bad_lines, counts)
         for pair in self._texts(bad, negatives):
-            kept = [place for place, text in enumerate(pair.negatives) if text]
+            kept = [index for index, text in enumerate(pair.negatives) if text]
             if not pair.query or not pair.document:
                 counts.drop("examples without text on a side")
             elif len(kept) < len(pair.negatives):
                 counts.drop("negatives without text")
-                scores = (pair.scores[0], *(pair.scores[1 + place] for place in kept)) if pair.scores else ()
-                yield RelevancePair(pair.query, pair.document, tuple(pair.negatives[place] for place in kept), scores)
+                scores = (pair.scores[0], *(pair.scores[1 + index] for index in kept)) if pair.scores else ()
+                yield RelevancePair(pair.query, pair.document, tuple(pair.negatives[index] for index in kept), scores)
             else:
                 yield pair
 
     def _texts(self, bad: BadLines, negatives: int) -> Iterator[RelevancePair]:
-        """The examples, blank texts and all."""
+        """The examples with texts for ids, blank texts included."""
         if self.queries is None or self.collection is None:
             yield from (_first(pair, negatives) for _, pair in self._examples(bad))
             return
@@ -74,14 +82,14 @@ class JsonlRelevance(RelevanceDataset):
         for where, pair in named:
             lacking = [identity for identity in (pair.document, *pair.negatives) if identity not in texts]
             if pair.query not in queries or lacking:
-                what = f"query {pair.query!r}" if pair.query not in queries else f"passage {lacking[0]!r}"
+                what = f"query {pair.query[:80]!r}" if pair.query not in queries else f"passage {lacking[0][:80]!r}"
                 bad.skip(InputError(f"{where}: {what} is not in {self.queries} or {self.collection}"))
             else:
                 others = tuple(texts[identity] for identity in pair.negatives)
                 yield RelevancePair(queries[pair.query], texts[pair.document], others, pair.scores)
 
     def _examples(self, bad: BadLines) -> Iterator[tuple[str, RelevancePair]]:
-        """Every line that is an example, ids in place of texts where there are ids."""
+        """Every well-formed line; examples of ids keep the ids in place of the texts."""
         file = self._file(self.examples)
         for number, line in read_lines(file, bad):
             if not line.strip():
@@ -96,14 +104,14 @@ class JsonlRelevance(RelevanceDataset):
         return find_file(f"{self.root.rstrip('/')}/{name}")
 
     def fingerprint(self) -> str:
-        """A digest of the files."""
+        """Return a digest of the files."""
         names = [name for name in (self.examples, self.queries, self.collection) if name is not None]
         settings = {"kind": self.kind, "role": "relevance", "bad": self.max_bad_lines}
         return fingerprint(settings, [self._file(name).digest() for name in names])
 
 
 def _first(pair: RelevancePair, negatives: int) -> RelevancePair:
-    """The example with its first ``negatives`` alone."""
+    """The example with only its first ``negatives``."""
     return RelevancePair(pair.query, pair.document, pair.negatives[:negatives], pair.scores[: 1 + negatives])
 
 
@@ -119,15 +127,15 @@ def _example(line: str, where: str, *, with_ids: bool) -> RelevancePair:
         query, documents, scores = value["query_id"], _list(value["document_ids"], where), value.get("scores", [])
     elif isinstance(value, list) and with_ids and len(value) > 1:
         query, *rest = value
-        scored = [one for one in rest if isinstance(one, list) and len(one) == 2]
-        documents, scores = ([one[0] for one in scored], [one[1] for one in scored]) if scored else (rest, [])
+        scored = [item for item in rest if isinstance(item, list) and len(item) == 2]
+        documents, scores = ([item[0] for item in scored], [item[1] for item in scored]) if scored else (rest, [])
         if scored and len(scored) != len(rest):
-            raise InputError(f"{where}: some passages have a score and some have none")
+            raise InputError(f"{where}: only {len(scored)} of {len(rest)} passages have a score; give all or no scores")
     else:
         wanted = "ids" if with_ids else "texts; examples of ids need `queries` and `collection`"
         raise InputError(f"{where}: expected an example of {wanted}. The forms: {FORMS}")
     if not documents:
-        raise InputError(f"{where}: names no document")
+        raise InputError(f"{where}: names no document; give at least one")
     first, *others = (text_of(document, where, "a document").strip() for document in documents)
     try:
         return RelevancePair(
@@ -138,12 +146,12 @@ def _example(line: str, where: str, *, with_ids: bool) -> RelevancePair:
 
 
 def _list(value: Any, where: str) -> list[Any]:
-    """A list, or a text that spells one as Python does."""
+    """``value`` as a list; a text may spell one in Python's syntax."""
     if isinstance(value, str) and value.lstrip().startswith("["):
         try:
             value = ast.literal_eval(value.strip())
         except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError) as error:
-            raise InputError(f"{where}: expected a list, got the text {value[:40]!r}, which spells none") from error
+            raise InputError(f"{where}: expected a list, got the text {value[:40]!r}") from error
     if not isinstance(value, list):
         raise InputError(f"{where}: expected a list, got {type(value).__name__}")
     return value

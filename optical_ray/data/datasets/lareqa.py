@@ -2,14 +2,26 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Literal
 
-from optical_ray.data.collection_assembly import EmptyText, Judgement, assemble, gather, require_split, split_by_id
-from optical_ray.data.digests import fingerprint
-from optical_ray.data.input_files import InputFile, find_files
-from optical_ray.data.interface import CollectionDataset
+from optical_ray.data.collection_assembly import (
+    EmptyText,
+    Judgement,
+    assemble,
+    gather,
+    require_fraction,
+    require_split,
+    split_by_id,
+)
+from optical_ray.data.examples import SENTENCES, write_lines
+from optical_ray.data.input_files import InputFile, files_by_key, find_files
+from optical_ray.data.interface import CollectionDataset, fingerprint
+from optical_ray.data.languages import Language
+from optical_ray.data.messages import listed
 from optical_ray.data.text_files import BYTE_ORDER_MARK, parse_object, read_lines, text_of
 from optical_ray.types import Collection, Document, InputError, Topic
 
@@ -19,7 +31,7 @@ SUFFIX = ".json"
 
 @dataclass(frozen=True)
 class Question:
-    """A question and the places of the sentences that hold its answers."""
+    """A question and the ids of the sentences that contain its answers."""
 
     question_id: str
     text: str
@@ -31,23 +43,36 @@ class Question:
 class LareqaCollection(CollectionDataset):
     """Questions in ``language``; documents: every sentence of the contexts in each of ``document_languages``.
 
-    ``root`` is a folder (or zip) of ``<language>.json``. With several ``document_languages`` the pool is mixed, and
-    the answering sentence of each of them is relevant; ids are ``<language>:<article>.<paragraph>.<sentence>``.
-    ``eval_fraction`` of the questions, by a hash of the id, are eval, the rest test.
+    ``root`` is a folder (or zip) of ``<language>.json``, of XQuAD-R or of MLQA-R. With several ``document_languages``
+    the pool is mixed, and the answering sentence of each language is relevant; ids are
+    ``<language>:<article>.<paragraph>.<sentence>``. ``eval_fraction`` of the questions, by a hash of the id, are eval,
+    the rest test.
     """
 
     kind: Literal["lareqa"] = "lareqa"
     root: str
-    language: str
-    document_languages: tuple[str, ...] = ("en",)
+    language: Language
+    document_languages: tuple[Language, ...] = ("en",)
     eval_fraction: float = 0.3
     empty_text: EmptyText = "refuse"
+
+    @classmethod
+    def example(cls, folder: Path) -> dict[str, Any]:
+        """Write one paragraph of three sentences with 20 questions in two languages."""
+        for language, texts in SENTENCES.items():
+            context = ". ".join(texts)
+            starts = [context.index(text) for text in texts]
+            breaks = [[start, start + len(text)] for start, text in zip(starts, texts, strict=True)]
+            answers = [[{"answer_start": start + 2, "text": ""}] for start in starts]
+            qas = [{"id": f"q{i}", "question": f"{texts[i % 3]} {i}?", "answers": answers[i % 3]} for i in range(20)]
+            paragraph = {"context": context, "sentence_breaks": breaks, "qas": qas}
+            write_lines(folder / f"{language}.json", [json.dumps({"data": [{"paragraphs": [paragraph]}]})])
+        return {"root": str(folder), "language": "sw"}
 
     def __post_init__(self) -> None:
         if not self.document_languages:
             raise InputError("document_languages: the list is empty; name at least one language")
-        if not 0 <= self.eval_fraction <= 1:
-            raise InputError(f"eval_fraction: must be between 0 and 1, got {self.eval_fraction}")
+        require_fraction(self.eval_fraction)
 
     def load(self, split: str) -> Collection:
         """Read the split ``eval`` or ``test``."""
@@ -59,8 +84,8 @@ class LareqaCollection(CollectionDataset):
         sentences: list[tuple[str, Document]] = []
         judgements: list[Judgement] = []
         for language in dict.fromkeys(self.document_languages):
-            answered, found = _read(self._file(language), language)
-            sentences += found
+            answered, read = _read(self._file(language), language)
+            sentences += read
             judgements += [Judgement(q.question_id, doc, 1, q.where) for q in answered for doc in q.answered_by]
         documents, empty = gather(sentences, "sentence", self.empty_text, dropped)
         return assemble(
@@ -76,7 +101,7 @@ class LareqaCollection(CollectionDataset):
         )
 
     def topic_texts(self, split: str, language: str) -> dict[str, str] | None:
-        """The questions in ``language``."""
+        """Return the questions in ``language``."""
         if not any(file.base == f"{language}{SUFFIX}" for file in find_files(self.root)):
             return None
         questions, _ = _read(self._file(language), language)
@@ -88,13 +113,15 @@ class LareqaCollection(CollectionDataset):
         return LICENCE
 
     def _file(self, language: str) -> InputFile:
-        files = {file.base.removesuffix(SUFFIX): file for file in find_files(self.root) if file.base.endswith(SUFFIX)}
-        if language not in files:
-            raise InputError(f"{self.root}: no {language}{SUFFIX} here (has: {', '.join(sorted(files)) or 'none'})")
-        return files[language]
+        files = [file for file in find_files(self.root) if file.base.endswith(SUFFIX)]
+        by_language = files_by_key((language, file) for file in files if file.base == f"{language}{SUFFIX}")
+        if language not in by_language:
+            known = listed(sorted({file.base.removesuffix(SUFFIX) for file in files}))
+            raise InputError(f"{self.root}: no {language}{SUFFIX} here (has: {known}); name another language or folder")
+        return by_language[language]
 
     def fingerprint(self) -> str:
-        """A digest of the files that are read and of every setting but the root."""
+        """Return a digest of the files that are read and of every setting except the root."""
         settings = {name: getattr(self, name) for name in self.__dataclass_fields__ if name != "root"}
         languages = dict.fromkeys((self.language, *self.document_languages))
         return fingerprint(settings, [self._file(language).digest() for language in languages])
@@ -104,15 +131,15 @@ def _read(file: InputFile, language: str) -> tuple[list[Question], list[tuple[st
     content = parse_object("\n".join(line for _, line in read_lines(file)), file.name)
     questions: list[Question] = []
     sentences: list[tuple[str, Document]] = []
-    for place, where, paragraph in _paragraphs(content, file.name):
+    for number, where, paragraph in _paragraphs(content, file.name):
         context = text_of(paragraph.get("context"), where, "context")
         breaks = [_span(span, f"{where}.sentence_breaks") for span in _list(paragraph, "sentence_breaks", where)]
-        ids = [f"{language}:{place}.{index}" for index in range(len(breaks))]
+        ids = [f"{language}:{number}.{index}" for index in range(len(breaks))]
         for doc_id, (start, end) in zip(ids, breaks, strict=True):
             text = context[start:end].replace(BYTE_ORDER_MARK, "").strip()
             sentences.append((where, Document(doc_id, text, language)))
-        for number, question in enumerate(_list(paragraph, "qas", where)):
-            at = f"{where}.qas[{number}]"
+        for index, question in enumerate(_list(paragraph, "qas", where)):
+            at = f"{where}.qas[{index}]"
             starts = [_start(answer, at) for answer in _list(_object(question, at), "answers", at)]
             hits = (doc for doc, (b, e) in zip(ids, breaks, strict=True) if any(b <= start < e for start in starts))
             answered_by = tuple(hits)
@@ -143,13 +170,13 @@ def _list(record: dict[str, Any], key: str, where: str) -> list[Any]:
 
 
 def _span(value: Any, where: str) -> tuple[int, int]:
-    if not (isinstance(value, list) and len(value) == 2 and all(isinstance(place, int) for place in value)):
-        raise InputError(f"{where}: expected pairs [start, end], got {value!r}")
+    if not (isinstance(value, list) and len(value) == 2 and all(isinstance(bound, int) for bound in value)):
+        raise InputError(f"{where}: expected pairs [start, end], got {str(value)[:40]}")
     return value[0], value[1]
 
 
 def _start(answer: Any, where: str) -> int:
     start = _object(answer, f"{where}.answers").get("answer_start")
     if not isinstance(start, int):
-        raise InputError(f"{where}.answers: answer_start must be a whole number, got {start!r}")
+        raise InputError(f"{where}.answers: answer_start must be a whole number, got {str(start)[:40]!r}")
     return start

@@ -5,9 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Literal
 
-from optical_ray.data.input_files import InputFile, find_files
+from optical_ray.data.examples import sentence, write_objects
+from optical_ray.data.input_files import InputFile, files_by_key, find_files
 from optical_ray.data.text_files import read_objects, text_of
 from optical_ray.data.utterance_datasets import UtteranceBitext, UtteranceCollection, UtteranceRelevance
 from optical_ray.data.utterances import Utterance, UtteranceSource
@@ -24,7 +26,7 @@ FIELDS = ("id", "partition", "intent", "utt", "annot_utt")
 class MassiveFiles(UtteranceSource):
     """One ``<locale>.jsonl`` for each locale, in a folder or the official ``.tar.gz``.
 
-    A language is named by its code (``sw`` for ``sw-KE``) where it has one locale, else by its locale (``zh-TW``).
+    A language is named by its code (``sw`` for ``sw-KE``) if it has one locale, else by its locale (``zh-TW``).
     """
 
     root: str
@@ -33,11 +35,11 @@ class MassiveFiles(UtteranceSource):
         return self.root
 
     def partitions(self) -> dict[str, tuple[str, ...]]:
-        """Language -> partitions; every official file has all three."""
+        """Return language -> partitions; every official file has all three."""
         return dict.fromkeys(self._files(), PARTITIONS)
 
     def read(self, language: str, partition: str) -> Sequence[Utterance]:
-        """The utterances of one partition of one file."""
+        """Return the utterances of one partition of one file."""
         file = self._files()[language]
         utterances: dict[str, Utterance] = {}
         for where, record in self._records(file):
@@ -47,16 +49,18 @@ class MassiveFiles(UtteranceSource):
                 text_of(record[k], where, k) for k in ("id", "intent", "utt", "annot_utt")
             )
             if identity in utterances:
-                raise InputError(f"{where}: id {identity!r} occurs a second time in {partition}; ids must be unique")
+                raise InputError(
+                    f"{where}: id {identity[:80]!r} occurs a second time in {partition}; ids must be unique"
+                )
             utterances[identity] = Utterance(
                 identity, text.strip(), intent, tuple(sorted(set(SLOT.findall(annotated))))
             )
         if not utterances:
-            raise InputError(f"{file.name}: no utterance of partition {partition!r}; is the file whole?")
+            raise InputError(f"{file.name}: no utterance of partition {partition!r}; check that the file is complete")
         return list(utterances.values())
 
     def digests(self) -> list[str]:
-        """Language and digest of each file."""
+        """Return language and digest of each file."""
         return [f"{language} {file.digest()}" for language, file in self._files().items()]
 
     def _records(self, file: InputFile) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -66,13 +70,13 @@ class MassiveFiles(UtteranceSource):
                 raise InputError(f"{where}: lacks {', '.join(missing)}; expected {', '.join(FIELDS)}")
             if record["partition"] not in PARTITIONS:
                 raise InputError(
-                    f"{where}: partition must be one of {', '.join(PARTITIONS)}, got {record['partition']!r}"
+                    f"{where}: partition must be one of {', '.join(PARTITIONS)}, got {str(record['partition'])[:40]!r}"
                 )
             yield where, record
 
     def _files(self) -> dict[str, InputFile]:
         matched = ((LOCALE.fullmatch(file.base), file) for file in find_files(self.root))
-        by_locale = {(match[1], match[2]): file for match, file in matched if match}
+        by_locale = files_by_key(((match[1], match[2]), file) for match, file in matched if match)
         if not by_locale:
             raise InputError(f"{self.root}: no MASSIVE here; expected files such as en-US.jsonl, sw-KE.jsonl")
         codes = [code for code, _ in by_locale]
@@ -82,14 +86,30 @@ class MassiveFiles(UtteranceSource):
         }
 
 
+def _write_example(folder: Path) -> dict[str, Any]:
+    for language, locale in (("en", "en-US"), ("sw", "sw-KE")):
+        records = (
+            {"id": str(i), "partition": partition, "intent": f"{i % 3}", "scenario": "", "locale": locale}
+            | {"utt": sentence(language, i), "annot_utt": f"[what : it] {i}"}
+            for i, partition in enumerate(["train"] * 9 + ["dev"] * 9 + ["test"] * 9)
+        )
+        write_objects(folder / f"{locale}.jsonl", records)
+    return {"root": str(folder)}
+
+
 @dataclass(frozen=True, kw_only=True)
 class MassiveBitext(UtteranceBitext):
     """Training utterances paired by their shared ids; all locales have all of them."""
 
     kind: Literal["massive"] = "massive"
 
+    @classmethod
+    def example(cls, folder: Path) -> dict[str, Any]:
+        """Write 27 utterances in two locales."""
+        return _write_example(folder)
+
     def source(self) -> MassiveFiles:
-        """The files."""
+        """Return the reader of the files."""
         return MassiveFiles(self.root)
 
     @property
@@ -105,8 +125,13 @@ class MassiveCollection(UtteranceCollection):
     kind: Literal["massive"] = "massive"
     eval_partition: str = "dev"
 
+    @classmethod
+    def example(cls, folder: Path) -> dict[str, Any]:
+        """Write 27 utterances in two locales."""
+        return {**_write_example(folder), "language": "sw"}
+
     def source(self) -> MassiveFiles:
-        """The files."""
+        """Return the reader of the files."""
         return MassiveFiles(self.root)
 
     @property
@@ -121,8 +146,13 @@ class MassiveRelevance(UtteranceRelevance):
 
     kind: Literal["massive"] = "massive"
 
+    @classmethod
+    def example(cls, folder: Path) -> dict[str, Any]:
+        """Write 27 utterances in two locales."""
+        return _write_example(folder)
+
     def source(self) -> MassiveFiles:
-        """The files."""
+        """Return the reader of the files."""
         return MassiveFiles(self.root)
 
     @property

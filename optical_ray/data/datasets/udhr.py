@@ -8,25 +8,23 @@ from typing import Literal
 
 import pyarrow as pa
 
-from optical_ray.data.bundled_tables import bundled_digest
-from optical_ray.data.digests import fingerprint
-from optical_ray.data.interface import BitextDataset, Counts
-from optical_ray.data.pair_batches import pair_batches
-from optical_ray.data.parallel_columns import column_languages, column_pairs
+from optical_ray.data.bundled_tables import bundled_digest, column_languages, column_pairs
+from optical_ray.data.interface import BitextDataset, Counts, fingerprint, pair_batches
+from optical_ray.data.languages import Language
 
 
 @dataclass(frozen=True, kw_only=True)
 class UdhrBitext(BitextDataset):
     """Paragraphs of the declaration; ids are shared by all languages.
 
-    With ``parallel_languages`` only paragraphs that all of these have are given, in every language.
+    ``parallel_languages`` keeps only paragraphs that all of these have, in every language.
     """
 
     kind: Literal["udhr"] = "udhr"
-    parallel_languages: tuple[str, ...] = ()
+    parallel_languages: tuple[Language, ...] = ()
 
     def languages(self) -> tuple[str, ...]:
-        """The 18 languages, sorted."""
+        """Return the 18 languages, sorted."""
         return column_languages(self.kind, None)
 
     def batches(self, language: str, counts: Counts) -> Iterator[pa.RecordBatch]:
@@ -34,7 +32,7 @@ class UdhrBitext(BitextDataset):
         yield from pair_batches(column_pairs(self.kind, None, self.parallel_languages, language, counts), counts)
 
     def fingerprint(self) -> str:
-        """A digest of the bundled table and the parallel languages."""
+        """Return a digest of the bundled table and the parallel languages."""
         settings = {"kind": self.kind, "parallel_languages": sorted(set(self.parallel_languages))}
         return fingerprint(settings, [bundled_digest(self.kind)])
 

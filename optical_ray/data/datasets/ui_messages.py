@@ -8,11 +8,9 @@ from typing import Literal
 
 import pyarrow as pa
 
-from optical_ray.data.bundled_tables import bundled_digest
-from optical_ray.data.digests import fingerprint
-from optical_ray.data.interface import BitextDataset, Counts
-from optical_ray.data.pair_batches import pair_batches
-from optical_ray.data.parallel_columns import column_languages, column_pairs
+from optical_ray.data.bundled_tables import bundled_digest, column_languages, column_pairs
+from optical_ray.data.interface import BitextDataset, Counts, fingerprint, pair_batches
+from optical_ray.data.languages import Language
 from optical_ray.types import InputError
 
 
@@ -20,20 +18,20 @@ from optical_ray.types import InputError
 class UiMessagesBitext(BitextDataset):
     """Messages of the chosen ``sources`` in 23 languages; ids are shared by all languages.
 
-    Chromium has no so, ha, yo; Kolibri has ha and yo: languages differ in amount and domain. To match them, name them
-    in ``parallel_languages``: then only messages that all of these have are given, in every language.
+    Chromium has no so, ha, yo; Kolibri has ha and yo: languages differ in amount and domain. ``parallel_languages``
+    keeps only messages that all of these have, in every language.
     """
 
     kind: Literal["ui_messages"] = "ui_messages"
     sources: tuple[Literal["chromium", "kolibri"], ...] = ("chromium", "kolibri")
-    parallel_languages: tuple[str, ...] = ()
+    parallel_languages: tuple[Language, ...] = ()
 
     def __post_init__(self) -> None:
         if not self.sources or not set(self.sources) <= {"chromium", "kolibri"}:
             raise InputError(f"sources: must name chromium, kolibri or both, got {list(self.sources)}")
 
     def languages(self) -> tuple[str, ...]:
-        """The languages of the chosen sources, sorted."""
+        """Return the languages of the chosen sources, sorted."""
         return column_languages(self.kind, self.sources)
 
     def batches(self, language: str, counts: Counts) -> Iterator[pa.RecordBatch]:
@@ -43,7 +41,7 @@ class UiMessagesBitext(BitextDataset):
         )
 
     def fingerprint(self) -> str:
-        """A digest of the bundled table, the sources and the parallel languages."""
+        """Return a digest of the bundled table, the sources and the parallel languages."""
         settings = {
             "kind": self.kind,
             "sources": sorted(set(self.sources)),

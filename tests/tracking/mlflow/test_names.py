@@ -20,7 +20,7 @@ def test_every_name_becomes_legal(name: str) -> None:
 
 
 def test_known_names_stay() -> None:
-    for name in ("loss", "ot/marginal_error", "tokens_per_second", "AP/sw", "loss.sinkhorn.epsilon"):
+    for name in ("loss", "ot/marginal_error", "tokens_per_second", "AP/sw", "loss.solver.epsilon"):
         assert legal_name(name) == name
 
 

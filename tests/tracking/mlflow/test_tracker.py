@@ -131,15 +131,15 @@ def test_parameters_are_written_once_and_never_changed(ledger: Ledger) -> None:
     tracker.sync()
     path = StudyFolder(ledger.folder).trial(DONE).trial
     value = json.loads(path.read_text())
-    value["config"]["loss"]["sinkhorn"]["epsilon"] = 0.9
+    value["config"]["loss"]["solver"]["epsilon"] = 0.9
     value["config"]["added"] = True
     write_json(path, value)
     MlflowTracker(ledger.folder).sync()
     params = runs_of(tracker)[DONE].data.params
-    assert params["loss.sinkhorn.epsilon"] == "0.1"
+    assert params["loss.solver.epsilon"] == "0.1"
     assert params["added"] == "true"
     assert params["data.source_languages"] == "de"
-    assert len(params["loss.sinkhorn.note"]) == 500
+    assert len(params["loss.solver.note"]) == 500
 
 
 def test_a_larger_budget_is_not_a_conflict(ledger: Ledger) -> None:

@@ -42,7 +42,7 @@ def test_the_table_shows_test_scores_ordered_by_eval_scores() -> None:
     assert view["searchFilter"].startswith('tags.`optical.study_id` = "id-of-small"')
     assert view["selectedColumns"] == [
         "tags.`optical.source_languages`",
-        "params.`loss.sinkhorn.epsilon`",
+        "params.`loss.solver.epsilon`",
         "metrics.`AP/sw`",
         "metrics.`AP/mean`",
         "metrics.`eval/AP/mean`",
