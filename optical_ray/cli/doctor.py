@@ -13,10 +13,10 @@ from rich.table import Table
 
 from optical_ray.cli.terminal import console
 from optical_ray.study.files import nearest_existing
+from optical_ray.study.info import StudyInfo
 from optical_ray.study.lease import Lease, LeaseHeld, holder_of
 from optical_ray.study.records import Ledger, TrialState
-from optical_ray.tracking.mlflow import MlflowMirror
-from optical_ray.tracking.store import is_server, why_unreachable
+from optical_ray.tracking.configs import close_trackers, configs_of
 from optical_ray.types import InputError
 
 PACKAGES = ("ray", "torch", "transformers", "POT", "optuna", "mlflow", "pytrec-eval-terrier", "pyarrow")
@@ -84,20 +84,22 @@ def _study(folder: Path) -> Iterator[Finding]:
     else:
         dead = "" if holder.is_alive else "it is dead: run the study again to go on, or let go of it with --fix"
         yield Finding("launcher", f"{holder.host} pid {holder.pid}, last seen {holder.age:.0f} s ago", dead)
-    mirror = MlflowMirror.of(ledger)
-    if why := why_unreachable(mirror.uri):
-        mend = "start it" if is_server(mirror.uri) else "run the study, or --fix"
-        yield Finding("MLflow", f"{mirror.uri}: {why}", f"{mend}; the ledger has all, nothing is lost")
-    else:
-        yield Finding("MLflow", mirror.uri)
+    for config in configs_of(StudyInfo.read(folder)):
+        tracker = config.open(folder)
+        problem = tracker.problem()
+        if problem is None:
+            yield Finding(tracker.name, tracker.destination)
+        else:
+            yield Finding(tracker.name, problem.reason, f"{problem.remedy}. The study's folder holds all results.")
 
 
 def _let_go(folder: Path) -> None:
     """Remove a dead launcher's lease, and end in MLflow what it left running."""
-    ledger = Ledger.open(folder)
+    configs = configs_of(StudyInfo.read(folder))
     try:
         with Lease(folder):
-            MlflowMirror.of(ledger).close(30)
+            for failure in close_trackers(configs, folder, timeout=30):
+                console().print(failure, soft_wrap=True, markup=False)
     except LeaseHeld as error:
         raise LeaseHeld(f"{error}; there is nothing to fix") from error
     except OSError as error:

@@ -10,6 +10,7 @@ from optical_ray.data.interface import BitextDataset, CollectionDataset, Relevan
 from optical_ray.encoders.interface import EncoderConfig
 from optical_ray.losses.interface import Loss
 from optical_ray.registry import AnyOf
+from optical_ray.tracking.interface import TrackerConfig
 
 
 class Block(BaseModel):
@@ -28,3 +29,4 @@ CollectionChoice = union_of("optical_ray.data.datasets", CollectionDataset)
 RelevanceChoice = union_of("optical_ray.data.datasets", RelevanceDataset)
 EncoderChoice = union_of("optical_ray.encoders", EncoderConfig)
 LossChoice = union_of("optical_ray.losses", Loss)
+TrackerChoice = union_of("optical_ray.tracking.trackers", TrackerConfig)

@@ -8,20 +8,23 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from pydantic import BeforeValidator, Field, field_validator, model_validator
 
 from optical_ray.config.baselines import Baselines, FirstStage
-from optical_ray.config.choices import BitextChoice, Block, CollectionChoice, RelevanceChoice
+from optical_ray.config.choices import BitextChoice, Block, CollectionChoice, RelevanceChoice, TrackerChoice
 from optical_ray.config.space import Choice, Dimension, Float, Int, Params, active, dimensions
 from optical_ray.config.trial import TrialConfig
 from optical_ray.data.interface import BitextDataset, CollectionDataset, RelevanceDataset
 from optical_ray.metrics.scores import parse
+from optical_ray.tracking.interface import TrackerConfig
 
 if TYPE_CHECKING:
     BitextBlock = BitextDataset
     CollectionBlock = CollectionDataset
     RelevanceBlock = RelevanceDataset
+    TrackerBlock = TrackerConfig
 else:
     BitextBlock = BitextChoice
     CollectionBlock = CollectionChoice
     RelevanceBlock = RelevanceChoice
+    TrackerBlock = TrackerChoice
 
 UNITS = {"": 1, "B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12}
 
@@ -106,13 +109,6 @@ class ComputeConfig(Block):
     """Steps; ``None``: as ``evaluation.every``."""
 
 
-class TrackingConfig(Block):
-    """Where MLflow is; ``uri`` None: a sqlite file in the storage."""
-
-    uri: str | None = None
-    experiment: str | None = None
-
-
 class Experiment(Block):
     """The whole of a spec, resolved and checked."""
 
@@ -125,7 +121,10 @@ class Experiment(Block):
     space: dict[str, Dimension] = Field(default_factory=dict)
     search: SearchConfig = SearchConfig()
     compute: ComputeConfig = ComputeConfig()
-    tracking: TrackingConfig = TrackingConfig()
+    tracking: tuple[TrackerBlock, ...] = Field(
+        default=({"kind": "mlflow"}, {"kind": "prometheus"}),
+        validate_default=True,
+    )
 
     @property
     def targets(self) -> tuple[str, ...]:

@@ -99,6 +99,27 @@ def unconverged_messages(ledger: Ledger) -> list[str]:
     ]
 
 
+def num_retries(ledger: Ledger) -> int:
+    """Attempts beyond the first, over all trials."""
+    return sum(max(record.attempts - 1, 0) for record in ledger.records)
+
+
+def best_by_sources(ledger: Ledger, metric: str) -> dict[tuple[str, str], float]:
+    """The best eval score of the complete configurations by target and source languages (joined by ``+``).
+
+    The score of a configuration is the mean over its seeds.
+    """
+    seeds: dict[tuple[str, str, str], list[float]] = {}
+    for record in ledger.complete:
+        sources = "+".join(record.source_languages)
+        for target, value in ledger.scores(record.key).get("eval", {}).get(metric, {}).items():
+            seeds.setdefault((target, sources, record.configuration), []).append(value)
+    best: dict[tuple[str, str], float] = {}
+    for (target, sources, _), values in seeds.items():
+        best[target, sources] = max(fmean(values), best.get((target, sources), float("-inf")))
+    return best
+
+
 def status_json(ledger: Ledger) -> dict[str, Any]:
     """The study as ``status --json`` prints it."""
     baselines = ledger.baselines()

@@ -35,7 +35,9 @@ from optical_ray.sweep.proposals import Proposals, initial_configurations, num_c
 from optical_ray.sweep.rescore import rescore
 from optical_ray.sweep.search import LedgerCallback, LedgerSearcher
 from optical_ray.sweep.trial import run_configuration
-from optical_ray.tracking.background import BackgroundTracker
+from optical_ray.tracking.background import missing_results
+from optical_ray.tracking.configs import open_trackers
+from optical_ray.tracking.interface import Tracker
 from optical_ray.training.driver import fit
 from optical_ray.types import InputError
 
@@ -95,7 +97,7 @@ def run_study(
             _remove_weights(study)
             observer.on_stage("reporting")
             observer.on_scored(study.ledger.folder)
-        notices = tuple(notice for tracker in trackers for notice in tracker.notices())
+        notices = tuple(notice for tracker in trackers if (notice := missing_results(tracker)))
     return StudyResult(study.ledger, unscored, notices)
 
 
@@ -231,9 +233,9 @@ def _remove_weights(study: OpenStudy) -> None:
 
 
 @contextmanager
-def _followed(experiment: Experiment, folder: Path) -> Iterator[Sequence[BackgroundTracker]]:
+def _followed(experiment: Experiment, folder: Path) -> Iterator[Sequence[Tracker]]:
     """Open the spec's trackers; they follow the ledger while the block runs."""
-    trackers = [BackgroundTracker(config.open(folder)) for config in experiment.tracking]
+    trackers = open_trackers(experiment.tracking, folder)
     for tracker in trackers:
         tracker.sync()
     try:

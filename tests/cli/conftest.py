@@ -8,6 +8,7 @@ import pytest
 
 from optical_ray.encoders.checkpoint import save
 from optical_ray.study.files import write_json
+from optical_ray.study.info import StudyInfo
 from optical_ray.study.records import Ledger, TrialState
 from tests.export.students import student_of
 
@@ -18,16 +19,23 @@ KEY = "0123456789ab"
 def study(tmp_path: Path) -> Path:
     folder = tmp_path / "study"
     folder.mkdir()
-    content = {
-        "version": 1,
-        "name": "small",
-        "targets": ["sw", "so"],
-        "experiment": {"compute": {"keep": "best"}, "trial": {}},
-        "licences": {"bitext made": "CC0-1.0"},
-        "digests": {"teacher": "encoder-1", "init": "encoder-1", "bitext": {"made": "ab12"}},
-        "versions": {"torch": "2"},
-    }
-    write_json(folder / "study.json", content)
+    info = StudyInfo(
+        study_id="0123",
+        name="small",
+        created=0.0,
+        experiment={
+            "compute": {"keep": "best"},
+            "search": {"objective": "AP"},
+            "tracking": [{"kind": "mlflow"}, {"kind": "prometheus"}],
+            "trial": {},
+        },
+        targets=("sw", "so"),
+        num_trials=2,
+        digests={"teacher": "encoder-1", "init": "encoder-1", "bitext": {"made": "ab12"}},
+        licences={"bitext made": "CC0-1.0"},
+        versions={"torch": "2"},
+    )
+    info.write(folder)
     ledger = Ledger.open(folder)
     for number, key in enumerate((KEY, "ffff00001111")):
         ledger.create(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import socket
 import time
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
@@ -12,8 +12,9 @@ from mlflow import MlflowClient
 
 from optical_ray.cli.health import show_health
 from optical_ray.study.files import write_json
+from optical_ray.study.info import StudyInfo
 from optical_ray.study.lease import Holder, Lease, LeaseHeld
-from optical_ray.tracking.mlflow import MlflowMirror
+from optical_ray.tracking.mlflow.tracker import MlflowTracker
 
 NOBODY = 2**22 + 1  # beyond the largest process number
 
@@ -31,7 +32,7 @@ def test_a_machine_is_looked_at(capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_a_dead_launcher_is_told_and_let_go(study: Path, capsys: pytest.CaptureFixture[str]) -> None:
     died(study)
-    MlflowMirror(study).sync()
+    MlflowTracker(study).sync()
     assert show_health(study, fix=False) == 1
     assert "it is dead: run the study again" in capsys.readouterr().out
     assert show_health(study, fix=True) == 0
@@ -50,7 +51,11 @@ def test_a_living_launcher_is_left_alone(study: Path) -> None:
 
 
 def test_a_server_that_is_away(study: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    content = {"tracking": {"uri": "http://127.0.0.1:9"}, "trial": {}}
-    write_json(study / "study.json", {"version": 1, "name": "small", "targets": ["sw"], "experiment": content})
+    tracking = [{"kind": "mlflow", "uri": "http://127.0.0.1:9"}]
+    info = StudyInfo.read(study)
+    replace(info, experiment={**info.experiment, "tracking": tracking}).write(study)
     assert show_health(study, fix=False) == 1
-    assert "start it; the ledger has all, nothing is lost" in capsys.readouterr().out
+    output = " ".join(capsys.readouterr().out.split())
+    assert "http://127.0.0.1:9: cannot be reached" in output
+    assert "Start the server" in output
+    assert "The study's folder holds all results." in output

@@ -42,11 +42,11 @@ def test_what_was_read_is_read_again_from_its_resolved_form(write: Write, raw: d
 def test_variables_come_from_the_environment_or_their_default(write: Write, raw: dict[str, Any]) -> None:
     raw["name"] = "on-${MACHINE}-${PLACE:-here}"
     raw["evaluation"] = {"targets": ["${TARGET:-so}"]}
-    raw["tracking"] = {"experiment": "a${NOTHING:-}b"}
+    raw["tracking"] = [{"kind": "mlflow", "experiment": "a${NOTHING:-}b"}]
     experiment = load(write(raw), environment={"MACHINE": "node7", "TARGET": "sw"})
     assert experiment.name == "on-node7-here"
     assert experiment.targets == ("sw",)
-    assert experiment.tracking.experiment == "ab"
+    assert experiment.tracking[0].experiment == "ab"
 
 
 def test_the_environment_is_that_of_the_process(
@@ -64,8 +64,8 @@ def test_a_variable_that_is_not_set_is_named_with_its_place(write: Write, raw: d
 
 
 def test_a_value_is_not_filled_twice(write: Write, raw: dict[str, Any]) -> None:
-    raw["tracking"] = {"experiment": "${ONE}"}
-    assert load(write(raw), environment={"ONE": "${TWO}", "TWO": "x"}).tracking.experiment == "${TWO}"
+    raw["tracking"] = [{"kind": "mlflow", "experiment": "${ONE}"}]
+    assert load(write(raw), environment={"ONE": "${TWO}", "TWO": "x"}).tracking[0].experiment == "${TWO}"
 
 
 # ---- settings
@@ -82,7 +82,10 @@ def test_a_value_is_not_filled_twice(write: Write, raw: dict[str, Any]) -> None:
         ("trial.loss={kind: optimal_transport, marginals: norm}", lambda e: e.trial.loss.marginals == "norm"),
         ("compute.cache_limit=2 MB", lambda e: e.compute.cache_limit == 2_000_000),
         ("evaluation={targets: [so]}", lambda e: e.targets == ("so",)),
-        ("tracking.uri=http://host:5000/?a=b", lambda e: e.tracking.uri == "http://host:5000/?a=b"),
+        (
+            "tracking=[{kind: mlflow, uri: 'http://host:5000/?a=b'}]",
+            lambda e: e.tracking[0].uri == "http://host:5000/?a=b",
+        ),
         ("data.collections.mr={kind: cldr_annotations, language: mr}", lambda e: e.targets == ("sw", "so", "mr")),
         (f"space.{EPSILON}={{kind: float, low: 0.1, high: 0.2}}", lambda e: e.space[EPSILON].high == 0.2),
         ("space.optimizer.steps={kind: int, low: 5, high: 9}", lambda e: len(e.space) == 3),

@@ -9,9 +9,12 @@ from typing import Any
 import pytest
 
 from optical_ray.study.files import write_json
+from optical_ray.study.info import StudyInfo
 from optical_ray.study.records import Ledger, TrialState
 from optical_ray.study.summary import (
+    best_by_sources,
     best_of,
+    num_retries,
     objective_of,
     seconds_left,
     states,
@@ -43,6 +46,10 @@ def add(
         ledger.start(key, resumed_from=0)
     if state.is_finished:
         ledger.finish(key, state, error="why" if state is TrialState.FAIL else None)
+
+
+def planned(num_trials: int, num_concurrent: int) -> StudyInfo:
+    return StudyInfo("id", "toy", 0.0, {}, ("sw",), num_trials, num_concurrent)
 
 
 def ap(evaluation: float, test: float) -> dict[str, Any]:
@@ -87,13 +94,13 @@ def test_the_objective_is_the_mean_over_targets_on_eval_or_nothing() -> None:
 def test_time_left_is_known_after_the_first_complete_trial(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
     clock = iter([100.0, 100.0, 110.0, 200.0, 200.0, 230.0])
     monkeypatch.setattr("optical_ray.study.records.time.time", lambda: next(clock))
-    assert seconds_left(ledger, 6, 1) is None
+    assert seconds_left(ledger, planned(6, 1)) is None
     add(ledger, "one", ("de",), ap(0.1, 0.1))
-    assert seconds_left(ledger, 6, 1) == 50.0
+    assert seconds_left(ledger, planned(6, 1)) == 50.0
     add(ledger, "two", ("hi",), ap(0.1, 0.1))
-    assert seconds_left(ledger, 6, 2) == 4 * 20.0 / 2
-    assert seconds_left(ledger, 2, 2) == 0.0
-    assert seconds_left(ledger, 1, 2) == 0.0
+    assert seconds_left(ledger, planned(6, 2)) == 4 * 20.0 / 2
+    assert seconds_left(ledger, planned(2, 2)) == 0.0
+    assert seconds_left(ledger, planned(1, 2)) == 0.0
 
 
 def test_status_says_it_for_programs(ledger: Ledger) -> None:
@@ -161,3 +168,28 @@ def test_seeds_are_replicates_of_one_configuration(ledger: Ledger) -> None:
     best = best_of(ledger, "AP", "sw")
     assert best is not None
     assert (best.key, best.eval, best.test) == ("b2", pytest.approx(0.65), pytest.approx(0.6))
+
+
+def test_the_best_score_of_each_set_of_source_languages_is_a_mean_over_seeds(ledger: Ledger) -> None:
+    for key, epsilon, seed, score in (
+        ("a1", 0.1, 1, 0.9),
+        ("a2", 0.1, 2, 0.1),
+        ("b1", 0.2, 1, 0.6),
+        ("b2", 0.2, 2, 0.7),
+    ):
+        params = {"data.source_languages": "de+hi", "loss.solver.epsilon": epsilon}
+        ledger.create(key, params=params, seed=seed, config={}, source_languages=("de", "hi"), steps=2)
+        write_json(ledger.trial_folder(key) / "scores.json", ap(score, 0.0))
+        ledger.start(key, resumed_from=0)
+        ledger.finish(key, TrialState.COMPLETE)
+    add(ledger, "stopped", ("so",), ap(0.9, 0.9), TrialState.PRUNED)
+    assert best_by_sources(ledger, "AP") == {("sw", "de+hi"): pytest.approx(0.65)}
+
+
+def test_retries_are_attempts_beyond_the_first(ledger: Ledger) -> None:
+    add(ledger, "once", ("de",), None, TrialState.RUNNING)
+    add(ledger, "again", ("hi",), None, TrialState.RUNNING)
+    ledger.start("again", resumed_from=1)
+    ledger.start("again", resumed_from=1)
+    add(ledger, "next", ("mr",), None, TrialState.WAITING)
+    assert num_retries(ledger) == 2

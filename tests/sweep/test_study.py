@@ -59,7 +59,7 @@ def test_a_new_study_may_be_anything(tmp_path: Path) -> None:
         ("evaluation/every", 2),
         ("compute/num_workers", 2),
         ("compute/keep", "best"),
-        ("tracking/uri", "http://127.0.0.1:5000"),
+        ("tracking", [{"kind": "mlflow", "uri": "http://127.0.0.1:5000"}]),
         ("data/collections/mr", {"kind": "trec", "language": "mr"}),
     ],
 )
