@@ -1,7 +1,7 @@
 """``optical-ray``: its verbs, one module each, and the exit codes.
 
-A module of this package with a function ``command`` is a verb of the module's name. What a verb needs is imported when it
-is called, so that ``--help`` is fast.
+A module of this package with a function ``command`` is a verb of the module's name. What a verb needs is imported when
+it is called, so that ``--help`` is fast.
 """
 
 from __future__ import annotations

@@ -63,7 +63,9 @@ def _bitext_table(rows: list[BitextCounts]) -> Table:
     table = _table("bitext", ("dataset", "language"), right)
     for row in rows:
         numbers = (f"{row.duplicates:,}", f"{row.leaks:,}", f"{row.truncated:,}")
-        table.add_row(row.dataset, row.language, f"{row.pairs:,}", f"{row.pieces.tokens:,}", *_piece_cells(row.pieces), *numbers)
+        table.add_row(
+            row.dataset, row.language, f"{row.pairs:,}", f"{row.pieces.tokens:,}", *_piece_cells(row.pieces), *numbers
+        )
     return table
 
 

@@ -1,4 +1,4 @@
-"""The verb that looks at what a study stands on: versions, hardware, disk, MLflow, a launcher that has died."""
+"""The verb ``doctor``: versions, hardware, disk and, of a study, its launcher and trackers."""
 
 from __future__ import annotations
 
@@ -8,43 +8,48 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from typing import Annotated
 
-from rich.table import Table
-
-from optical_ray.cli.terminal import console
-from optical_ray.study.files import nearest_existing
-from optical_ray.study.info import StudyInfo
-from optical_ray.study.lease import Lease, LeaseHeld, holder_of
-from optical_ray.study.records import Ledger, TrialState
-from optical_ray.tracking.configs import close_trackers, configs_of
-from optical_ray.types import InputError
+import typer
 
 PACKAGES = ("ray", "torch", "transformers", "POT", "optuna", "mlflow", "pytrec-eval-terrier", "pyarrow")
-SHARED_MEMORY, DISK = Path("/dev/shm"), 5e9
+SHARED_MEMORY = Path("/dev/shm")
 GIGABYTE = 1e9
+MIN_SHARED_MEMORY, MIN_DISK = 1 * GIGABYTE, 5 * GIGABYTE
+"""Less free space, in bytes, is reported as a problem."""
 
 
 @dataclass(frozen=True)
 class Finding:
-    """What was looked at and found; ``mend`` says what to do where it is not well."""
+    """A subject, its state, and what to do if the state is a problem."""
 
     subject: str
-    found: str
-    mend: str = ""
+    state: str
+    remedy: str = ""
 
 
-def show_health(study_dir: Path | None, *, fix: bool) -> int:
-    """Print what is found; returns how much of it is not well. ``fix``: let go of what a dead launcher held."""
+def command(
+    study_dir: Annotated[
+        Path | None, typer.Argument(metavar="STUDY_DIR", help="A study's folder.", show_default=False)
+    ] = None,
+    fix: Annotated[bool, typer.Option("--fix", help="Remove the lease of a dead launcher.")] = False,  # noqa: FBT002 - an option
+) -> None:
+    """Check versions, hardware, disk and, of a study, its launcher and trackers."""
+    from rich.table import Table
+
+    from optical_ray.cli.screen.terminal import console
+
     if study_dir is not None and fix:
-        _let_go(study_dir)
+        _remove_lease(study_dir)
     findings = [*_machine(), *(_study(study_dir) if study_dir else _folder(Path("runs")))]
     table = Table(box=None, pad_edge=False, show_header=False)
     for finding in findings:
-        table.add_row("[red]x[/red]" if finding.mend else "[green]ok[/green]", finding.subject, finding.found)
-        if finding.mend:
-            table.add_row("", "", f"[note]{finding.mend}[/note]")
+        table.add_row("[red]x[/red]" if finding.remedy else "[green]ok[/green]", finding.subject, finding.state)
+        if finding.remedy:
+            table.add_row("", "", f"[note]{finding.remedy}[/note]")
     console().print(table)
-    return sum(bool(finding.mend) for finding in findings)
+    if any(finding.remedy for finding in findings):
+        raise typer.Exit(1)
 
 
 def _machine() -> Iterator[Finding]:
@@ -54,37 +59,47 @@ def _machine() -> Iterator[Finding]:
         try:
             yield Finding(name, version(name))
         except PackageNotFoundError:
-            yield Finding(name, "not installed", "pip install optical-ray brings it")
+            yield Finding(name, "not installed", "Install it: pip install optical-ray.")
     gpus = [torch.cuda.get_device_name(index) for index in range(torch.cuda.device_count())]
-    yield Finding("GPUs", ", ".join(gpus) or "none: studies run on the CPU")
+    yield Finding("GPUs", ", ".join(gpus) or "no GPU: studies run on the CPU")
     yield Finding("CPUs", str(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()))
     if SHARED_MEMORY.is_dir():
-        free = shutil.disk_usage(SHARED_MEMORY).free / GIGABYTE
-        small = "Ray keeps objects there: start the container with --shm-size=2g" if free < 1 else ""
-        yield Finding(str(SHARED_MEMORY), f"{free:.1f} GB free", small)
+        free = shutil.disk_usage(SHARED_MEMORY).free
+        remedy = "Ray keeps objects there. Start the container with --shm-size=2g." if free < MIN_SHARED_MEMORY else ""
+        yield Finding(str(SHARED_MEMORY), f"{free / GIGABYTE:.1f} GB free", remedy)
 
 
 def _folder(storage: Path) -> Iterator[Finding]:
+    from optical_ray.study.files import nearest_existing
+
     existing = nearest_existing(storage)
     writable = os.access(existing, os.W_OK | os.X_OK)
-    yield Finding("storage", str(storage), "" if writable else "it cannot be written to: choose another with --storage")
+    yield Finding(
+        "storage", str(storage), "" if writable else "It cannot be written to. Choose another with --storage."
+    )
     usage = shutil.disk_usage(existing)
-    low = "students, checkpoints and caches go there: make room" if usage.free < DISK else ""
-    yield Finding("disk", f"{usage.free / GIGABYTE:.0f} of {usage.total / GIGABYTE:.0f} GB free", low)
+    remedy = "Students, checkpoints and caches are stored there. Make room." if usage.free < MIN_DISK else ""
+    yield Finding("disk", f"{usage.free / GIGABYTE:.0f} of {usage.total / GIGABYTE:.0f} GB free", remedy)
 
 
 def _study(folder: Path) -> Iterator[Finding]:
+    from optical_ray.study.lease import holder_of
+    from optical_ray.study.records import Ledger, TrialState
+    from optical_ray.tracking.configs import configs_of
+
     ledger = Ledger.open(folder)
     yield from _folder(folder.absolute().parent)
     holder = holder_of(folder)
     running = sum(record.state is TrialState.RUNNING for record in ledger.records)
     if holder is None:
-        idle = f"none; {running} trials were interrupted" if running else "none"
-        yield Finding("launcher", idle)
+        yield Finding("launcher", f"not running; {running} trials were interrupted" if running else "not running")
     else:
-        dead = "" if holder.is_alive else "it is dead: run the study again to go on, or let go of it with --fix"
-        yield Finding("launcher", f"{holder.host} pid {holder.pid}, last seen {holder.age:.0f} s ago", dead)
-    for config in configs_of(StudyInfo.read(folder)):
+        state = f"{holder.host} pid {holder.pid}, last heartbeat {holder.age:.0f} s ago"
+        remedy = "It has died. Run the study again to resume, or remove its lease with --fix."
+        yield Finding("launcher", state, "" if holder.is_alive else remedy)
+    for reason in ledger.damaged.values():
+        yield Finding("trial", reason, "The study goes on without it. Remove its folder to run the trial again.")
+    for config in configs_of(ledger.info):
         tracker = config.open(folder)
         problem = tracker.problem()
         if problem is None:
@@ -93,14 +108,20 @@ def _study(folder: Path) -> Iterator[Finding]:
             yield Finding(tracker.name, problem.reason, f"{problem.remedy}. The study's folder holds all results.")
 
 
-def _let_go(folder: Path) -> None:
-    """Remove a dead launcher's lease, and end in MLflow what it left running."""
+def _remove_lease(folder: Path) -> None:
+    """Remove a dead launcher's lease, and mark as ended in the trackers what it left running."""
+    from optical_ray.cli.screen.terminal import console
+    from optical_ray.study.info import StudyInfo
+    from optical_ray.study.lease import Lease, LeaseHeld
+    from optical_ray.tracking.configs import close_trackers, configs_of
+    from optical_ray.types import InputError
+
     configs = configs_of(StudyInfo.read(folder))
     try:
         with Lease(folder):
             for failure in close_trackers(configs, folder, timeout=30):
                 console().print(failure, soft_wrap=True, markup=False)
     except LeaseHeld as error:
-        raise LeaseHeld(f"{error}; there is nothing to fix") from error
+        raise LeaseHeld(f"{error} There is nothing to fix.") from error
     except OSError as error:
-        raise InputError(f"{folder}: {error.strerror or error}; it must be writable for --fix") from error
+        raise InputError(f"{folder}: {error.strerror or error}. --fix needs a writable folder.") from error

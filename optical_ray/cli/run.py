@@ -49,7 +49,10 @@ def _write_report(folder: Path) -> None:
 
 
 def _print_result(screen: Console, experiment: Experiment, result: StudyResult) -> bool:
-    """Print the table, the best of each target, what failed, and where to look next; returns whether anything failed."""
+    """Print the table, the best of each target, what failed, and where to look next.
+
+    Returns whether anything of the study's budget is missing.
+    """
     from optical_ray.cli.screen.tables import BEST, SUPERVISED, best_lines, score_table
     from optical_ray.study.records import TrialState
     from optical_ray.study.summary import unconverged_messages
@@ -78,8 +81,8 @@ def _print_result(screen: Console, experiment: Experiment, result: StudyResult) 
     if result.unscored:
         keys = ", ".join(result.unscored[:5]) + (", ..." if len(result.unscored) > 5 else "")
         screen.print(
-            f"{len(result.unscored)} trials lack scores, because their weights were not kept ({keys}). Set compute.keep: "
-            "all and run these configurations in a new study.",
+            f"{len(result.unscored)} trials lack scores, because their weights were not kept ({keys}). Set "
+            "compute.keep: all and run these configurations in a new study.",
             soft_wrap=True,
             markup=False,
         )

@@ -35,8 +35,8 @@ def submit_study(spec: Path, storage: str, settings: Sequence[str], address: str
     """Submit ``optical-ray run`` of ``spec`` to the job server at ``address``.
 
     The file is sent unchanged and checked on the cluster, where the data are; environment variables that it names are
-    sent too if they are set here. Returns the job's exit code; 0 without ``wait``, and after Ctrl-C, which does not stop
-    the job.
+    sent too if they are set here. Returns the job's exit code; 0 without ``wait``, and after Ctrl-C, which does not
+    stop the job.
     """
     from optical_ray.cli.screen.terminal import console
     from optical_ray.config.load import VARIABLE, read_spec

@@ -98,7 +98,10 @@ def score_runs(experiment: Experiment, preparation: Preparation, study_folder: P
 
 def scored_on(experiment: Experiment, preparation: Preparation) -> dict[str, Any]:
     """What an encoder's scores depend on besides the encoder: the encoded collections and the metrics."""
-    return {"collections": sorted(folder.name for folder in preparation.inputs.scoring.collections), "metrics": _metrics(experiment)}
+    return {
+        "collections": sorted(folder.name for folder in preparation.inputs.scoring.collections),
+        "metrics": _metrics(experiment),
+    }
 
 
 def _origin(experiment: Experiment, preparation: Preparation, baseline: Bm25 | RunFile) -> dict[str, Any]:

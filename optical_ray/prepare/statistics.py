@@ -107,7 +107,10 @@ def data_counts(experiment: Experiment, preparation: Preparation) -> DataCounts:
         _bitext(name, experiment.data.bitext[name].licence, language, tokens, leaks, tokenizer)
         for language in preparation.inputs.bitext.tokens
         for name, tokens, leaks in zip(
-            experiment.trial.data.bitext, preparation.inputs.bitext.tokens[language], preparation.inputs.bitext.leaks[language], strict=True
+            experiment.trial.data.bitext,
+            preparation.inputs.bitext.tokens[language],
+            preparation.inputs.bitext.leaks[language],
+            strict=True,
         )
     ]
     pairs = zip(preparation.sources, preparation.inputs.scoring.collections, strict=True)

@@ -49,8 +49,8 @@ OnStage = Callable[[str], None]
 class Preparation:
     """What a study's trials share: their inputs, the jobs that make the models, and what was read.
 
-    ``sources`` are the targets' collections, in the order of ``inputs.scoring.collections``; ``licences`` name the origin
-    of each dataset; ``report`` counts what was read, kept and dropped.
+    ``sources`` are the targets' collections, in the order of ``inputs.scoring.collections``; ``licences`` name the
+    origin of each dataset; ``report`` counts what was read, kept and dropped.
     """
 
     inputs: Inputs

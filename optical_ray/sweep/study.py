@@ -18,11 +18,11 @@ from optical_ray.config.experiment import Experiment
 from optical_ray.config.space import Params
 from optical_ray.prepare.baselines import check_baselines, score_runs
 from optical_ray.prepare.study import prepare_models
-from optical_ray.prepare.text import Preparation, prepare_text
+from optical_ray.prepare.text import prepare_text
 from optical_ray.study.events import EVENT, Failed, from_report
 from optical_ray.study.files import nearest_existing
 from optical_ray.study.info import StudyInfo
-from optical_ray.study.layout import StorageFolder, StudyFolder
+from optical_ray.study.layout import StorageFolder
 from optical_ray.study.lease import Lease
 from optical_ray.study.records import Ledger, TrialState, configuration_id
 from optical_ray.study.summary import best_of
@@ -81,8 +81,8 @@ def run_study(
     """Run the rest of the study's budget; after an interruption, the same call resumes it.
 
     ``address`` is that of a Ray cluster: ``auto`` (``RAY_ADDRESS`` if it is set, else a cluster on this machine),
-    ``local`` or ``host:port``. ``observer`` is told how the launch proceeds. Raises ``InputError`` for a study that cannot
-    be run and ``LeaseHeld`` if another launcher runs it.
+    ``local`` or ``host:port``. ``observer`` is told how the launch proceeds. Raises ``InputError`` for a study that
+    cannot be run and ``LeaseHeld`` if another launcher runs it.
     """
     observer = observer or Observer()
     with _open_study(experiment, storage, address, observer) as study:
@@ -188,7 +188,7 @@ def _sweep(study: OpenStudy) -> None:
 
 
 def _configurations(study: OpenStudy) -> tuple[list[Params], list[tuple[Params, float | None]]]:
-    """The ledger's configurations: those with a trial left to run (or a new seed), and the finished ones with scores."""
+    """The ledger's configurations: those with a trial left to run (or a new seed), and the finished ones."""
     unfinished: list[Params] = []
     finished: list[tuple[Params, float | None]] = []
     for params in {configuration_id(r.params): dict(r.params) for r in study.ledger.records}.values():

@@ -19,7 +19,7 @@ from optical_ray.training.loop import DistillationJob, distil
 def run_configuration(config: dict[str, Any], train_folder: Path, workers: Workers) -> None:
     """Distil one student for every job of ``config["jobs"]``.
 
-    Reports ``Started`` before each, then the events of its workers, and ``Crashed`` if Ray Train gives up. Never raises.
+    Reports ``Started`` before each, then the events of its workers, and ``Crashed`` if Ray Train gives up.
     """
     jobs: list[DistillationJob] = config["jobs"]
     for job in jobs:

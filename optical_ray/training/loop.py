@@ -46,8 +46,9 @@ class Schedule:
 class DistillationJob:
     """One trial, as its workers need it: plain values and folders that every node can read.
 
-    ``inputs`` hold the bitext of the trial's source languages; the distilled weights are written to ``folder /
-    "student"``; ``logged_step`` is the last step that the ledger has; ``control`` changes the pairs, see ``PairStream``.
+    ``inputs`` hold the bitext of the trial's source languages; the distilled weights are written to
+    ``folder / "student"``; ``logged_step`` is the last step that the ledger has; ``control`` changes the pairs, see
+    ``PairStream``.
     """
 
     key: str

@@ -23,7 +23,7 @@ def console(stream: int | None = None) -> Console:
 
 @contextmanager
 def redirect_output(log: Path) -> Iterator[Console]:
-    """Yield a console on the terminal; until the block ends, what Ray, MLflow and torch print is appended to ``log``."""
+    """Yield a console on the terminal; in the block, what Ray, MLflow and torch print is appended to ``log``."""
     log.parent.mkdir(parents=True, exist_ok=True)
     sys.stdout.flush()
     sys.stderr.flush()
