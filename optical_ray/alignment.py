@@ -94,7 +94,7 @@ def compare(ledger: Ledger, record: TrialRecord, student: Path, english: str, fo
     loss = own or OptimalTransport()
     if loss.marginals == "idf":  # document frequencies are known only for the bitext
         loss = replace(loss, marginals="uniform")
-    digests = ledger.study["digests"]
+    digests = ledger.info.digests
     teacher, start = (_cached(ledger.folder, digests[role]) for role in ("teacher", "init"))
     pivot = _read(teacher, english, trial.data)
     stages = [

@@ -3,25 +3,36 @@
 from __future__ import annotations
 
 import hashlib
-from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
-from rich.cells import cell_len
-from rich.table import Table
+import typer
 
-from optical_ray.alignment import Alignment, compare, save_comparison
-from optical_ray.cli.terminal import console
-from optical_ray.export.students import student_folder
-from optical_ray.study.layout import StudyFolder
-from optical_ray.study.records import Ledger
+from optical_ray.cli.options import StudyDir, TrialKey
+
+if TYPE_CHECKING:
+    from optical_ray.alignment import Alignment
 
 SHADES = " ░▒▓█"
 
 
-def show_alignment(study_dir: Path, key: str, english: str, foreign: str) -> None:
-    """Print the best English token of each foreign token and the plan in shades; save both plans as JSON and PNG."""
+def command(
+    study_dir: StudyDir,
+    trial_key: TrialKey,
+    english: Annotated[str, typer.Argument(metavar="ENGLISH", help="A sentence.", show_default=False)],
+    foreign: Annotated[str, typer.Argument(metavar="FOREIGN", help="Its translation.", show_default=False)],
+) -> None:
+    """Show the English token that each foreign token is aligned with, before and after distillation."""
+    from rich.table import Table
+
+    from optical_ray.alignment import compare, save_comparison
+    from optical_ray.cli.screen.terminal import console
+    from optical_ray.export.students import student_folder
+    from optical_ray.study.layout import StudyFolder
+    from optical_ray.study.records import Ledger
+
     ledger = Ledger.open(study_dir)
-    comparison = compare(ledger, ledger.find(key), student_folder(ledger, key), english, foreign)
-    name = f"{key}-{hashlib.sha256(f'{english} {foreign}'.encode()).hexdigest()[:8]}"
+    comparison = compare(ledger, ledger.find(trial_key), student_folder(ledger, trial_key), english, foreign)
+    name = f"{trial_key}-{hashlib.sha256(f'{english} {foreign}'.encode()).hexdigest()[:8]}"
     saved = save_comparison(comparison, StudyFolder(study_dir).alignment, name)
     before, after = comparison.before, comparison.after
     table = Table(box=None, pad_edge=False)
@@ -55,6 +66,8 @@ def show_alignment(study_dir: Path, key: str, english: str, foreign: str) -> Non
 
 def _heat_map(alignment: Alignment) -> str:
     """The plan in shades: one row per student token, one numbered column per English token."""
+    from rich.cells import cell_len
+
     largest = float(alignment.plan.max())
     width = max(map(cell_len, alignment.tokens))
     lines = ["", f"{'':{width}}  " + " ".join(f"{column:>2}" for column in range(1, len(alignment.pivot_tokens) + 1))]

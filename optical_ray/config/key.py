@@ -49,6 +49,19 @@ def _default(field: Field[Any]) -> Any:
     return field.default if field.default_factory is MISSING else field.default_factory()
 
 
+def trial_key(trial: Any, seed: int, *, digests: Mapping[str, Any], dropped: Mapping[str, Any]) -> str:
+    """The key of the student that ``trial`` (a ``TrialConfig``) gives with ``seed``.
+
+    ``digests`` identify the teacher, the student's initial weights and the bitext, in place of the blocks that name
+    them; ``dropped`` the pairs that are left out because they contain evaluation text.
+    """
+    config = canonical(trial)
+    config["teacher"] = config["teacher_training"] = None
+    config["student"] = {**config["student"], "init": digests["init"]}
+    content = {**digests, "leaks": dropped} if dropped else digests
+    return digest({"trial": config, "digests": content, "seed": seed})
+
+
 def digest(value: Any, digits: int = KEY_DIGITS) -> str:
     """SHA-256 of the canonical JSON, the first ``digits`` hex digits."""
     text = json.dumps(canonical(value), sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)

@@ -8,15 +8,17 @@ from typing import Any
 import yaml
 
 from optical_ray.export.interface import Format, Student
+from optical_ray.study.info import StudyInfo
 from optical_ray.study.records import Ledger, Scores, TrialRecord
+from optical_ray.study.summary import supervised_targets
 
 PIVOT = "en"
 
 
 def model_card(ledger: Ledger, record: TrialRecord, exporter: Format, student: Student) -> str:
     """The card as Markdown with the YAML header of the Hugging Face hub."""
-    study = ledger.study
-    languages = sorted({PIVOT, *record.source_languages, *study["targets"]})
+    info = ledger.info
+    languages = sorted({PIVOT, *record.source_languages, *info.targets})
     header = {
         "language": languages,
         "library_name": exporter.library,
@@ -26,17 +28,17 @@ def model_card(ledger: Ledger, record: TrialRecord, exporter: Format, student: S
     differences = exporter.differences(student)
     parts = [
         f"---\n{_yaml(header)}---",
-        f"# {study['name']}, trial {record.key}",
-        f"A late-interaction retriever for {', '.join(study['targets'])}, distilled from an English retriever on "
+        f"# {info.name}, trial {record.key}",
+        f"A late-interaction retriever for {', '.join(info.targets)}, distilled from an English retriever on "
         f"sentence pairs of English and {', '.join(record.source_languages)}.",
         f"## Use\n\n```python\n{exporter.usage(student)}```",
         _tokenization(student),
         "## Differences of scores\n\n"
         + ("\n".join(f"- {text}" for text in differences) or "Scores are equal to those of optical_ray."),
         _scores(ledger, record),
-        _data(study),
+        _data(info),
         f"## The trial\n\nSeed {record.seed}.\n\n```yaml\n{_yaml(dict(record.config))}```",
-        "## Versions\n\n" + "\n".join(f"- {name} {version}" for name, version in study.get("versions", {}).items()),
+        "## Versions\n\n" + "\n".join(f"- {name} {version}" for name, version in info.versions.items()),
     ]
     return "\n\n".join(parts) + "\n"
 
@@ -67,7 +69,7 @@ def _scores(ledger: Ledger, record: TrialRecord) -> str:
             cells = [f"{means[target]:.4f}" if target in means else "-" for target in targets]
             lines.append(f"| {name} | {' | '.join(cells)} |")
         tables.append("\n".join(lines))
-    supervised = sorted(set(record.source_languages) & set(ledger.study["targets"]))
+    supervised = supervised_targets(ledger.info, record.source_languages)
     note = f"\n\nNot zero-shot: trained on sentence pairs of {', '.join(supervised)}." if supervised else ""
     return (
         "## Scores\n\nTest split, mean over topics (AP: mean average precision).\n\n" + "\n\n".join(tables) + note
@@ -76,9 +78,9 @@ def _scores(ledger: Ledger, record: TrialRecord) -> str:
     )
 
 
-def _data(study: Mapping[str, Any]) -> str:
-    lines = [f"- {name}: {licence}" for name, licence in study.get("licences", {}).items()]
-    digests = _yaml(dict(study.get("digests", {})))
+def _data(info: StudyInfo) -> str:
+    lines = [f"- {name}: {licence}" for name, licence in info.licences.items()]
+    digests = _yaml(info.digests)
     return "## Data\n\n" + "\n".join(lines) + f"\n\nDigests of the models and data:\n\n```yaml\n{digests}```"
 
 

@@ -24,8 +24,7 @@ def student_folder(ledger: Ledger, key: str) -> Path:
             f"trial {key}: no weights (got state {record.state.value}, expected {TrialState.COMPLETE.value}). "
             "Run the study to its end."
         )
-    keep = ledger.study["experiment"].get("compute", {}).get("keep", "all")
     raise InputError(
-        f"trial {key}: its weights were not kept (compute.keep: {keep}). Set compute.keep: all and run this "
-        "configuration in a new study."
+        f"trial {key}: its weights were not kept (compute.keep: {ledger.info.kept_weights}). "
+        "Set compute.keep: all and run this configuration in a new study."
     )

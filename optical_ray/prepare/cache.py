@@ -1,53 +1,69 @@
-"""Everything that is computed once: a folder for each digest, shared by all studies of a storage."""
+"""What is computed once and shared by all studies of a storage: one folder per digest."""
 
 from __future__ import annotations
 
+import logging
 import shutil
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
-from uuid import uuid4
 
-from optical_ray.study.files import write_json
+from optical_ray.study.files import flush_folder, new_folder, write_json
+from optical_ray.study.layout import MANIFEST_FILE
 
-MANIFEST = "manifest.json"
+logger = logging.getLogger(__name__)
 
 
 class Cache:
-    """``<storage>/cache/<kind>-<digest>/``; an entry with a manifest is whole and never changes."""
+    """``<storage>/cache/<kind>-<digest>/``. An entry with a manifest is complete and never changes."""
 
     def __init__(self, root: Path):
         self.root = root
 
     def folder(self, kind: str, digest: str) -> Path:
-        """Where the entry lies or will lie."""
+        """Where the entry is, or will be, stored."""
         return self.root / f"{kind}-{digest}"
 
     def has(self, kind: str, digest: str) -> bool:
-        """Whether the entry is whole."""
-        return (self.folder(kind, digest) / MANIFEST).is_file()
+        """Whether the entry is complete."""
+        return is_complete(self.folder(kind, digest))
 
     def entry(self, kind: str, digest: str, build: Callable[[Path], dict[str, object]]) -> Path:
-        """The entry's folder; where it is not there, ``build`` fills it and returns its manifest.
+        """The entry's folder. If it does not exist, ``build`` fills a temporary folder and returns its manifest.
 
-        It is built beside and renamed, so that a crash leaves nothing half and two builders don't meet.
+        Several processes may build the same entry at once: the first that is finished wins, and the others use its
+        entry. A crash leaves no incomplete entry.
         """
         folder = self.folder(kind, digest)
-        if self.has(kind, digest):
-            return folder
-        self.root.mkdir(parents=True, exist_ok=True)
-        beside = self.root / f".{folder.name}.{uuid4().hex[:8]}"
-        beside.mkdir()
-        try:
-            write_json(beside / MANIFEST, build(beside))
-            self._place(beside, folder)
-        finally:
-            shutil.rmtree(beside, ignore_errors=True)
+        fill_entry(folder, build)
         return folder
 
-    def _place(self, beside: Path, folder: Path) -> None:
+
+def is_complete(folder: Path) -> bool:
+    """Whether the cache entry ``folder`` is complete: its manifest is written last."""
+    return (folder / MANIFEST_FILE).is_file()
+
+
+def publish(temporary: Path, folder: Path, manifest: dict[str, object]) -> None:
+    """Turn the filled folder ``temporary`` into the cache entry ``folder``, unless another process was faster."""
+    write_json(temporary / MANIFEST_FILE, manifest)
+    flush_folder(temporary)
+    if not is_complete(folder):
+        shutil.rmtree(folder, ignore_errors=True)  # without a manifest: copied or deleted in part by hand
         try:
-            beside.rename(folder)
+            temporary.rename(folder)
         except OSError:
-            if not (folder / MANIFEST).is_file():  # what lies there was never finished
-                shutil.rmtree(folder)
-                beside.rename(folder)
+            if not is_complete(folder):
+                raise
+    shutil.rmtree(temporary, ignore_errors=True)
+
+
+def fill_entry(folder: Path, build: Callable[[Path], dict[str, object]]) -> None:
+    """Make the cache entry ``folder`` with ``build``, unless it is complete by now."""
+    if is_complete(folder):
+        return
+    if folder.exists():  # without a manifest: copied or deleted in part by hand
+        logger.warning("%s: incomplete, made again", folder)
+        shutil.rmtree(folder, ignore_errors=True)
+    with suppress(FileExistsError), new_folder(folder) as temporary:
+        write_json(temporary / MANIFEST_FILE, build(temporary))

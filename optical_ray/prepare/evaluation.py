@@ -21,7 +21,7 @@ def evaluate_checkpoint(
     Raises ``InputError`` if the folder is not a student or a collection cannot be read.
     """
     opened = Checkpoint.open(checkpoint)
-    pieces = Pieces.of_one(opened.tokenizer(), opened.query_length, opened.document_length)
+    pieces = Pieces.from_tokenizer(opened.tokenizer(), opened.query_length, opened.document_length)
     with TemporaryDirectory(prefix="optical-ray-") as folder:
         cache = Cache(Path(folder))
         sources = [CollectionSource(name, dataset, name, split) for name, dataset in collections.items()]

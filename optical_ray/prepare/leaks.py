@@ -16,9 +16,10 @@ from optical_ray.config.key import digest
 from optical_ray.data.interface import Counts, RelevanceDataset
 from optical_ray.data.leaks import EvaluationTexts, find_leaks
 from optical_ray.data.shards import ShardReader
-from optical_ray.prepare.cache import MANIFEST, Cache
+from optical_ray.prepare.cache import Cache
 from optical_ray.prepare.tokens import CollectionSource
 from optical_ray.study.files import read_json
+from optical_ray.study.layout import MANIFEST_FILE
 
 KIND = "leaks"
 
@@ -67,7 +68,7 @@ class LeakCheck:
             )
             return {side: sharing[side] for side in ("pairs", "queries", "documents")}
 
-        counts: dict[str, int] = read_json(self.cache.entry(KIND, self._key(fingerprint), build) / MANIFEST)
+        counts: dict[str, int] = read_json(self.cache.entry(KIND, self._key(fingerprint), build) / MANIFEST_FILE)
         return counts
 
     def _entry(self, shard: Path) -> Path:
@@ -90,7 +91,7 @@ def leak_digests(folders: Mapping[str, Sequence[Path]], languages: Iterable[str]
     """Return the digests of the dropped rows, which change a student, for each language with leaks."""
     digests = {}
     for language in languages:
-        manifests = [read_json(folder / MANIFEST) for folder in folders.get(language, ())]
+        manifests = [read_json(folder / MANIFEST_FILE) for folder in folders.get(language, ())]
         if any(manifest["leaks"] for manifest in manifests):
             digests[language] = [manifest["digest"] for manifest in manifests]
     return digests
@@ -99,7 +100,7 @@ def leak_digests(folders: Mapping[str, Sequence[Path]], languages: Iterable[str]
 def leak_report(names: Sequence[str], folders: Mapping[str, Sequence[Path]], check: LeakCheck) -> dict[str, Any]:
     """Return the numbers of pairs and leaks, and for each bitext and language with leaks the sets they belong to."""
     manifests = [
-        (name, language, read_json(folder / MANIFEST))
+        (name, language, read_json(folder / MANIFEST_FILE))
         for language, parts in folders.items()
         for name, folder in zip(names, parts, strict=True)
     ]

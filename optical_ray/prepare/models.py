@@ -1,15 +1,17 @@
-"""What the workers make before the first trial: the teacher, the student's start, the teacher's embeddings of the
-pivot, and the scores of the undistilled student. One worker group does all, and skips what is there."""
+"""What workers make before the first trial: the teacher, the student's initial weights, the teacher's embeddings of the
+pivot sentences, and the scores of the undistilled student. One worker group makes what the cache does not have."""
 
 from __future__ import annotations
 
+import shutil
 import time
 from collections.abc import Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import numpy as np
 import tokenizers
@@ -24,29 +26,28 @@ from optical_ray.encoders.checkpoint import Checkpoint, save
 from optical_ray.encoders.interface import EncoderConfig
 from optical_ray.encoders.token_encoder import TokenEncoder
 from optical_ray.encoders.tokenizer import PieceTokenizer, Role, from_backend
-from optical_ray.evaluate import Evaluator, write_evaluation
-from optical_ray.prepare.cache import MANIFEST
+from optical_ray.evaluate import write_evaluation
+from optical_ray.prepare.cache import is_complete, publish
 from optical_ray.prepare.tokens import teacher_rows, unique_pivots
 from optical_ray.ranking import encode
-from optical_ray.study.files import append_jsonl, write_json
+from optical_ray.study.files import append_jsonl
+from optical_ray.study.layout import METRICS_FILE, SPLITS
 from optical_ray.training.batches import pad_ids
 from optical_ray.training.checkpoint import load_state, save_state
 from optical_ray.training.context import Context, Rows
-from optical_ray.training.loop import ScoringJob
+from optical_ray.training.inputs import Scoring
+from optical_ray.training.loop import build_evaluator
 from optical_ray.training.step import Relevance, TrainState, new_state, train_step
 
 SENTENCES_AT_ONCE = 4096
 REPORT_EVERY = 100
 
-ROWS = "metrics.jsonl"
-"""The teacher's training, step by step, beside its weights."""
-
 
 @dataclass(frozen=True)
 class EncoderJob:
-    """An encoder to build, and for a teacher with new weights how to train it.
+    """An encoder to build, and how to train it if it is a teacher that is randomly initialised.
 
-    ``tokenizer`` is a ``tokenizer.json``'s text; ``pairs`` a cache folder with ``queries`` and ``documents`` in pieces.
+    ``tokenizer`` is the text of a ``tokenizer.json``; ``pairs`` a cache folder with tokenized queries and documents.
     """
 
     config: EncoderConfig
@@ -76,41 +77,58 @@ class PieceTokenizerText:
 
 @dataclass(frozen=True)
 class ModelsJob:
-    """All that ``build_models`` makes; ``embeddings`` is ``None`` where they would pass the cache's limit."""
+    """All that ``build_models`` makes.
+
+    ``embeddings`` is None if they would exceed the cache's limit. ``build_id`` names temporary folders, which all
+    workers of a group share and no other launcher uses.
+    """
 
     teacher: EncoderJob
-    init: EncoderJob
+    initial_student: EncoderJob
     tokens: tuple[Path, ...]
     embeddings: Path | None
-    scoring: ScoringJob
+    scoring: Scoring
     undistilled: Path
+    build_id: str = field(default_factory=lambda: uuid4().hex[:8])
+
+    def temporary(self, folder: Path) -> Path:
+        """Where the cache entry ``folder`` is built before it is renamed."""
+        return folder.with_name(f".{folder.name}.{self.build_id}")
 
 
 def build_models(context: Context, job: ModelsJob) -> None:
-    """Make what is missing of ``job``."""
-    for encoder in dict.fromkeys((job.teacher, job.init)):
-        if not (encoder.folder / MANIFEST).is_file():
-            _build_encoder(context, encoder)
-    if job.embeddings is not None and not (job.embeddings / MANIFEST).is_file():
-        embed_pivots(context, job.teacher.folder, job.tokens, job.embeddings)
-    student = Checkpoint.open(job.init.folder).load().to(context.device)
-    evaluator = Evaluator(job.scoring.collections, job.scoring.metrics, job.scoring.documents, job.teacher.folder)
-    evaluation = evaluator.evaluate(student, ("eval", "test"), context.rank, context.num_workers)
-    if context.leads:
+    """Make what the cache does not have of ``job``."""
+    for encoder in dict.fromkeys((job.teacher, job.initial_student)):
+        if not _all_have(context, encoder.folder):
+            _build_encoder(context, encoder, job.temporary(encoder.folder))
+    if job.embeddings is not None and not _all_have(context, job.embeddings):
+        embed_pivots(context, job.teacher.folder, job.tokens, job.embeddings, job.temporary(job.embeddings))
+    student = Checkpoint.open(job.initial_student.folder).load().to(context.device)
+    evaluator = build_evaluator(job.scoring, job.teacher.folder)
+    evaluation = evaluator.evaluate(student, SPLITS, context.rank, context.num_workers)
+    if context.is_rank_zero:
         write_evaluation(job.undistilled, evaluation)
     context.report({"stage": "done"})
 
 
-def _build_encoder(context: Context, job: EncoderJob) -> None:
+def _all_have(context: Context, folder: Path) -> bool:
+    """Whether the cache entry is complete, as rank 0 sees it: another launcher may complete it at any time."""
+    answer = [is_complete(folder)]
+    if context.num_workers > 1:
+        dist.broadcast_object_list(answer, src=0)
+    return answer[0]
+
+
+def _build_encoder(context: Context, job: EncoderJob, temporary: Path) -> None:
     tokenizer = job.tokenizer.open()
     encoder = job.config.build(tokenizer).to(context.device)
     rows = _train(context, job, encoder) if job.training is not None else []
-    if context.leads:
+    if context.is_rank_zero:
         lengths = {"query_length": job.config.query_length, "document_length": job.config.document_length}
-        save(job.folder, encoder, tokenizer, **lengths)
-        (job.folder / ROWS).unlink(missing_ok=True)
-        append_jsonl(job.folder / ROWS, rows)
-        write_json(job.folder / MANIFEST, {"steps": len(rows)})
+        shutil.rmtree(temporary, ignore_errors=True)
+        save(temporary, encoder, tokenizer, **lengths)
+        append_jsonl(temporary / METRICS_FILE, rows)
+        publish(temporary, job.folder, {"steps": len(rows)})
     _barrier(context)
 
 
@@ -186,48 +204,49 @@ def _batch(size: int, training: TeacherTraining, step: int) -> np.ndarray[Any, A
 
 
 @torch.inference_mode()
-def embed_pivots(context: Context, teacher: Path, tokens: tuple[Path, ...], folder: Path) -> None:
-    """Write the teacher's vectors of every pivot sentence in ``tokens``, each sentence once.
+def embed_pivots(context: Context, teacher: Path, tokens: tuple[Path, ...], folder: Path, temporary: Path) -> None:
+    """Write the teacher's token embeddings of every pivot sentence in ``tokens``, each sentence once.
 
-    Files: ``hashes.npy`` (sorted digests of the texts) and, in their order, the ragged tables ``vectors`` (float16),
-    ``norms`` (float32: of the vectors before they were normalised) and ``pieces`` (int32: what the vectors stand for).
-    The sentences are shared out over the workers and put together by the first.
+    Files: ``hashes.npy`` (sorted digests of the texts) and, in the same order, the ragged tables ``vectors`` (float16),
+    ``norms`` (float32: lengths of the vectors before normalisation) and ``pieces`` (int32: token ids). Each worker
+    embeds a share of the sentences into the folder ``temporary``; rank 0 joins the parts and renames it to ``folder``.
     """
     hashes, places = unique_pivots(tokens)
     encoder = Checkpoint.open(teacher).load().to(context.device)
     parts = np.array_split(np.arange(len(hashes)), context.num_workers)
     mine = places[parts[context.rank]]
-    if context.leads:
-        folder.mkdir(parents=True, exist_ok=True)
+    if context.is_rank_zero:
+        shutil.rmtree(temporary, ignore_errors=True)
+        temporary.mkdir(parents=True)
     _barrier(context)
     tables = {"vectors": (np.float16, (encoder.dim,)), "norms": (np.float32, ()), "pieces": (np.int32, ())}
     with ExitStack() as stack:
         writers = {
-            name: stack.enter_context(RaggedWriter(folder, f"part{context.rank}-{name}", *layout))
+            name: stack.enter_context(RaggedWriter(temporary, f"part{context.rank}-{name}", *layout))
             for name, layout in tables.items()
         }
         rows = teacher_rows(tokens, mine)
-        while some := list(islice(rows, SENTENCES_AT_ONCE)):
-            ids = Ragged.from_rows([row.tolist() for row in some])
-            cloud = encode(encoder, ids)
-            assert cloud.norms is not None
-            lengths = cloud.mask.sum(dim=1).numpy()
-            writers["vectors"].append_flat(cloud.vectors[cloud.mask].numpy(), lengths)
-            writers["norms"].append_flat(cloud.norms[cloud.mask].numpy(), lengths)
+        while block := list(islice(rows, SENTENCES_AT_ONCE)):
+            ids = Ragged.from_rows([row.tolist() for row in block])
+            embeddings = encode(encoder, ids)
+            assert embeddings.norms is not None
+            lengths = embeddings.mask.sum(dim=1).numpy()
+            writers["vectors"].append_flat(embeddings.vectors[embeddings.mask].numpy(), lengths)
+            writers["norms"].append_flat(embeddings.norms[embeddings.mask].numpy(), lengths)
             writers["pieces"].append(
-                [row[mask[: len(row)]] for row, mask in zip(some, cloud.mask.numpy(), strict=True)]
+                [row[mask[: len(row)]] for row, mask in zip(block, embeddings.mask.numpy(), strict=True)]
             )
     _barrier(context)
-    if context.leads:
+    if context.is_rank_zero:
         for name, layout in tables.items():
-            _put_together(folder, context.num_workers, name, *layout)
-        np.save(folder / "hashes.npy", hashes)
-        write_json(folder / MANIFEST, {"sentences": len(hashes), "dim": encoder.dim})
+            _join_parts(temporary, context.num_workers, name, *layout)
+        np.save(temporary / "hashes.npy", hashes)
+        publish(temporary, folder, {"sentences": len(hashes), "dim": encoder.dim})
     _barrier(context)
 
 
-def _put_together(folder: Path, num_parts: int, name: str, dtype: DTypeLike, shape: tuple[int, ...]) -> None:
-    """One table from the workers' parts, by streaming."""
+def _join_parts(folder: Path, num_parts: int, name: str, dtype: DTypeLike, shape: tuple[int, ...]) -> None:
+    """Write one table from the workers' parts, block by block."""
     with RaggedWriter(folder, name, dtype, shape) as writer:
         for part in range(num_parts):
             table = Ragged.open(folder, f"part{part}-{name}")

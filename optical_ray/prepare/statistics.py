@@ -17,11 +17,12 @@ from optical_ray.data.ragged import Ragged
 from optical_ray.data.scripts import WORD_RULE, normalise, num_words
 from optical_ray.data.shards import ShardReader
 from optical_ray.encoders.tokenizer import PieceTokenizer
-from optical_ray.prepare.cache import MANIFEST, Cache
-from optical_ray.prepare.text import Text
+from optical_ray.prepare.cache import Cache
+from optical_ray.prepare.text import Preparation
 from optical_ray.prepare.tokens import CollectionSource
 from optical_ray.ranking import RUN_DEPTH, EncodedCollection
 from optical_ray.study.files import read_json
+from optical_ray.study.layout import MANIFEST_FILE
 from optical_ray.types import Qrels
 
 
@@ -99,25 +100,28 @@ class DataCounts:
     collections: list[CollectionCounts]
 
 
-def data_counts(experiment: Experiment, text: Text) -> DataCounts:
+def data_counts(experiment: Experiment, preparation: Preparation) -> DataCounts:
     """Count what ``prepare_text`` made; every text is read once, then its counts are cached."""
-    tokenizer = text.init.tokenizer.open()
+    tokenizer = preparation.initial_student.tokenizer.open()
     bitext = [
         _bitext(name, experiment.data.bitext[name].licence, language, tokens, leaks, tokenizer)
-        for language in text.tokens
+        for language in preparation.inputs.bitext.tokens
         for name, tokens, leaks in zip(
-            experiment.trial.data.bitext, text.tokens[language], text.leaks[language], strict=True
+            experiment.trial.data.bitext,
+            preparation.inputs.bitext.tokens[language],
+            preparation.inputs.bitext.leaks[language],
+            strict=True,
         )
     ]
-    pairs = zip(text.sources, text.collections, strict=True)
+    pairs = zip(preparation.sources, preparation.inputs.scoring.collections, strict=True)
     collections = [_collection(source, folder, tokenizer) for source, folder in pairs]
-    return DataCounts(bitext, _relevance(experiment, text), collections)
+    return DataCounts(bitext, _relevance(experiment, preparation), collections)
 
 
 def _bitext(
     name: str, licence: str, language: str, tokens: Path, leaks: Path, tokenizer: PieceTokenizer
 ) -> BitextCounts:
-    manifest = read_json(tokens / MANIFEST)
+    manifest = read_json(tokens / MANIFEST_FILE)
 
     def build(folder: Path) -> dict[str, object]:
         pieces, words = Ragged.open(tokens, "foreign"), []
@@ -129,14 +133,14 @@ def _bitext(
         repeated = len(seen) - len(np.unique(np.array(seen, dtype=np.uint64)))
         return {"pieces": asdict(_counts(pieces, words, tokenizer)), "duplicates": repeated}
 
-    counts = read_json(Cache(tokens.parent).entry("statistics", _key(tokens), build) / MANIFEST)
+    counts = read_json(Cache(tokens.parent).entry("statistics", _key(tokens), build) / MANIFEST_FILE)
     return BitextCounts(
         name,
         language,
         manifest["pairs"],
         PieceCounts(**counts["pieces"]),
         counts["duplicates"],
-        read_json(leaks / MANIFEST)["leaks"],
+        read_json(leaks / MANIFEST_FILE)["leaks"],
         manifest["truncated"],
         manifest["dropped"],
         licence,
@@ -152,11 +156,11 @@ def _pair_hash(pivot: str, foreign: str) -> int:
     return int.from_bytes(hashlib.blake2b(content, digest_size=8).digest())
 
 
-def _relevance(experiment: Experiment, text: Text) -> list[RelevanceCounts]:
+def _relevance(experiment: Experiment, preparation: Preparation) -> list[RelevanceCounts]:
     training = experiment.trial.teacher_training
-    if training is None or text.teacher.pairs is None:
+    if training is None or preparation.teacher.pairs is None:
         return []
-    cache, negatives = Cache(text.teacher.pairs.parent), training.negatives
+    cache, negatives = Cache(preparation.teacher.pairs.parent), training.negatives
     rows = []
     for name in training.data:
         dataset = experiment.data.relevance[name]
@@ -172,7 +176,7 @@ def _counted_pairs(dataset: RelevanceDataset, negatives: int, cache: Cache) -> d
         return {"pairs": pairs, "dropped": counts.dropped}
 
     key = digest(["relevance", dataset.fingerprint(), negatives])
-    manifest: dict[str, Any] = read_json(cache.entry("statistics", key, build) / MANIFEST)
+    manifest: dict[str, Any] = read_json(cache.entry("statistics", key, build) / MANIFEST_FILE)
     return manifest
 
 
@@ -181,9 +185,9 @@ def _collection(source: CollectionSource, folder: Path, tokenizer: PieceTokenize
         words = [num_words(document.text) for document in source.collection.documents]
         return {"documents": asdict(_counts(Ragged.open(folder, "documents"), words, tokenizer))}
 
-    documents = read_json(Cache(folder.parent).entry("statistics", _key(folder), build) / MANIFEST)["documents"]
+    documents = read_json(Cache(folder.parent).entry("statistics", _key(folder), build) / MANIFEST_FILE)["documents"]
     collection, meta = EncodedCollection.open(folder), read_json(folder / "collection.json")
-    manifest = read_json(folder / MANIFEST)
+    manifest = read_json(folder / MANIFEST_FILE)
     grades = collection.qrels.grades
     level = collection.qrels.relevance_level
     relevant = [sum(grade >= level for grade in judged.values()) for judged in grades.values()]

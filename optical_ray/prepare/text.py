@@ -1,4 +1,4 @@
-"""A study's text in pieces, its leaks, and what the models will be made of: all that needs no worker."""
+"""What a study's trials share, as far as it needs no worker: tokenized text, leaks, and the jobs for the models."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from typing import Any
 
 from optical_ray.config.baselines import Control
 from optical_ray.config.experiment import Experiment
-from optical_ray.config.key import digest
+from optical_ray.config.key import digest, trial_key
 from optical_ray.config.load import control_trial, with_params
 from optical_ray.config.space import Subset, corners
 from optical_ray.config.trial import SUBSET_SIGN, TrialConfig
 from optical_ray.encoders.interface import EncoderConfig
-from optical_ray.prepare.cache import MANIFEST, Cache
+from optical_ray.prepare.cache import Cache
 from optical_ray.prepare.checkpoints import local_encoders
 from optical_ray.prepare.first_stage import first_stage
-from optical_ray.prepare.leaks import LeakCheck, leak_report
+from optical_ray.prepare.leaks import LeakCheck, leak_digests, leak_report
 from optical_ray.prepare.models import EncoderJob, PieceTokenizerText
 from optical_ray.prepare.relevance import relevance_pieces
 from optical_ray.prepare.tokens import (
@@ -32,43 +32,50 @@ from optical_ray.prepare.tokens import (
 )
 from optical_ray.prepare.vocabulary import tokenizer_of
 from optical_ray.study.files import read_json
-from optical_ray.training.mixing import mixture_of, tables_of
+from optical_ray.study.info import StudyInfo
+from optical_ray.study.layout import MANIFEST_FILE, SPLITS, StorageFolder
+from optical_ray.training.inputs import Bitext, Digests, Inputs, Models, Scoring
+from optical_ray.training.mixing import build_mixture, load_pairs
 from optical_ray.types import InputError
-
-SPLITS = ("eval", "test")
 
 EMBEDDINGS_LAYOUT = 2
 """Of the teacher embeddings' files; part of their key."""
 
-Say = Callable[[str], None]
+OnStage = Callable[[str], None]
+"""Called with the name of each stage of the work."""
 
 
 @dataclass(frozen=True)
-class Text:
-    """What ``prepare_text`` made. ``tokens`` and ``leaks`` are folders by source language, one for each bitext."""
+class Preparation:
+    """What a study's trials share: their inputs, the jobs that make the models, and what was read.
 
+    ``sources`` are the targets' collections, in the order of ``inputs.scoring.collections``; ``licences`` name the
+    origin of each dataset; ``report`` counts what was read, kept and dropped.
+    """
+
+    inputs: Inputs
     teacher: EncoderJob
-    init: EncoderJob
-    same_pieces: bool
-    tokens: dict[str, tuple[Path, ...]]
-    leaks: dict[str, tuple[Path, ...]]
-    embeddings: Path | None
-    collections: tuple[Path, ...]
-    digests: dict[str, Any]
+    initial_student: EncoderJob
+    sources: tuple[CollectionSource, ...]
     licences: dict[str, str]
     report: dict[str, Any]
-    sources: tuple[CollectionSource, ...]
-    """The targets' collections, in the order of ``collections``."""
+
+    def trial_key(self, trial: TrialConfig, seed: int) -> str:
+        """The trial's key: the digest of its configuration, its data and its seed."""
+        languages, bitext, digests = trial.data.source_languages, self.inputs.bitext, self.inputs.digests
+        dropped = leak_digests(bitext.leaks, languages) if trial.data.leaks == "drop" else {}
+        content = {"teacher": digests.teacher, "init": digests.initial_student, "bitext": digests.bitext}
+        return trial_key(trial, seed, digests=content, dropped=dropped)
 
 
-def prepare_text(experiment: Experiment, storage: Path, say: Say) -> Text:
-    """Make (or find) vocabulary and pieces, and look for leaks; ``say`` is told each stage.
+def prepare_text(experiment: Experiment, storage: Path, on_stage: OnStage) -> Preparation:
+    """Make (or find in the cache) the vocabulary and the tokenized text, and look for leaks.
 
-    Raises ``InputError`` for data that cannot be used, and for a budget that some corner of the space lacks pairs for.
+    Raises ``InputError`` for data that cannot be used, and if some corner of the space lacks pairs for its budget.
     """
-    cache = Cache((storage / "cache").resolve())
+    cache = Cache(StorageFolder(storage).cache.resolve())
     trial = experiment.trial
-    say("reading data and vocabulary")
+    on_stage("reading data and vocabulary")
     same = trial.student.init == "teacher"
     teacher_config, init_config = local_encoders(trial, cache)
     languages = languages_of(experiment)
@@ -80,11 +87,11 @@ def prepare_text(experiment: Experiment, storage: Path, say: Say) -> Text:
         document_length=init_config.document_length,
         teacher_document_length=teacher_config.document_length,
     )
-    say("cutting text into pieces")
-    fingerprints = {name: experiment.data.bitext[name].fingerprint() for name in sorted(trial.data.bitext)}
-    bitext = experiment.data.bitext
+    on_stage("tokenizing text")
+    datasets = experiment.data.bitext
+    fingerprints = {name: datasets[name].fingerprint() for name in sorted(trial.data.bitext)}
     shards = {
-        language: tuple(bitext_shard(bitext[name], fingerprints[name], language, cache) for name in trial.data.bitext)
+        language: tuple(bitext_shard(datasets[name], fingerprints[name], language, cache) for name in trial.data.bitext)
         for language in languages
     }
     tokens = {
@@ -98,25 +105,27 @@ def prepare_text(experiment: Experiment, storage: Path, say: Say) -> Text:
     scored = tuple(source for source in sources if source.target in experiment.targets)
     stage = first_stage(experiment.evaluation.first_stage)
     collections = tuple(collection_tokens(source, pieces, cache, stage) for source in scored)
-    leaks, found = _leaks(experiment, storage, shards, sources, cache)
-    check_budgets(experiment, tokens, leaks)
+    leaks, leak_counts = _leaks(experiment, storage, shards, sources, cache)
+    bitext = Bitext(tokens, leaks)
+    check_budgets(experiment, bitext)
     teacher = _encoder_job(experiment, teacher_config, pieces, cache, trained=True)
     init = teacher if same else _encoder_job(experiment, init_config, pieces, cache, trained=False)
-    report = {**_report(tokens, collections), "leaks": found}
+    report = {**_report(tokens, collections), "leaks": leak_counts}
     if teacher.pairs is not None:
-        report["relevance"] = read_json(teacher.pairs / MANIFEST)
-    return Text(
+        report["relevance"] = read_json(teacher.pairs / MANIFEST_FILE)
+    embeddings = _embeddings_folder(experiment, teacher, bitext.folders, cache)
+    return Preparation(
+        inputs=Inputs(
+            models=Models(teacher.folder, init.folder, embeddings, share_tokenizer=pieces.are_same),
+            bitext=bitext,
+            scoring=Scoring(collections, experiment.evaluation.metrics, experiment.evaluation.documents),
+            digests=Digests(teacher.folder.name, init.folder.name, fingerprints),
+        ),
         teacher=teacher,
-        init=init,
-        same_pieces=pieces.are_same,
-        tokens=tokens,
-        leaks=leaks,
-        embeddings=_embeddings_folder(experiment, teacher, flat(tokens), cache),
-        collections=collections,
-        digests={"teacher": teacher.folder.name, "init": init.folder.name, "bitext": fingerprints},
+        initial_student=init,
+        sources=scored,
         licences=_licences(experiment),
         report=report,
-        sources=scored,
     )
 
 
@@ -137,13 +146,13 @@ def _leaks(
     sources: Sequence[CollectionSource],
     cache: Cache,
 ) -> tuple[dict[str, tuple[Path, ...]], dict[str, Any]]:
-    """Where the rows to drop are listed, by language, and what the report says of them.
+    """The folders that list the rows to drop, by language, and the counts for the report.
 
-    Dropped is what the collections share that the study was begun with: one that is added later must not change the
-    students that are there, so what it shares with their bitext is counted alone (``"later"``).
+    Only the collections that the study began with decide what is dropped: one that is added later must not change
+    existing students, so what it shares with their bitext is only counted (``"later"``).
     """
-    path = storage / experiment.name / "study.json"
-    begun = read_json(path)["data"].get("leaks", {}).get("collections", []) if path.is_file() else None
+    folder = StorageFolder(storage).study(experiment.name)
+    begun = StudyInfo.read(folder.path).data["leaks"]["collections"] if folder.info.is_file() else None
     first = [source for source in sources if begun is None or source.target in begun]
     later = [source for source in sources if source not in first]
     names, parts = experiment.trial.data.bitext, [shard for some in shards.values() for shard in some]
@@ -164,24 +173,16 @@ def _leaks(
     return leaks, report
 
 
-def flat(tokens: dict[str, tuple[Path, ...]]) -> tuple[Path, ...]:
-    """All folders, one after the other."""
-    return tuple(folder for parts in tokens.values() for folder in parts)
-
-
-def check_budgets(
-    experiment: Experiment, tokens: dict[str, tuple[Path, ...]], leaks: dict[str, tuple[Path, ...]]
-) -> None:
-    """Lay out the mixture of every corner: a budget that the data does not have is refused here."""
+def check_budgets(experiment: Experiment, bitext: Bitext) -> None:
+    """Build the mixture of every corner of the space; raises ``InputError`` for a budget that exceeds the data."""
     points = [*corners(experiment.space), *experiment.search.start_with]
     for trial in [*(with_params(experiment, dict(params)) for params in points), *_controls(experiment)]:
         try:
-            tables = tables_of(trial, tokens, leaks)
-            mixture_of(trial, {language: table.lengths() for language, table in tables.items()}, seed=0)
+            tables = load_pairs(trial, bitext)
+            build_mixture(trial, {language: table.lengths() for language, table in tables.items()}, seed=0)
         except InputError as error:
-            raise InputError(
-                f"trial.data, source languages {'+'.join(trial.data.source_languages)}: {error}"
-            ) from error
+            languages = "+".join(trial.data.source_languages)
+            raise InputError(f"trial.data, source languages {languages}: {error}") from error
 
 
 def _licences(experiment: Experiment) -> dict[str, str]:
@@ -235,9 +236,9 @@ def _embeddings_folder(
 
 def _report(tokens: dict[str, tuple[Path, ...]], collections: tuple[Path, ...]) -> dict[str, Any]:
     """What was read, kept and dropped, for the terminal and the report."""
-    bitext = {language: [read_json(folder / MANIFEST) for folder in parts] for language, parts in tokens.items()}
+    bitext = {language: [read_json(folder / MANIFEST_FILE) for folder in parts] for language, parts in tokens.items()}
     scored: dict[str, Any] = {}
     for folder in collections:
         meta = read_json(folder / "collection.json")
-        scored.setdefault(meta["target"], {})[meta["split"]] = read_json(folder / MANIFEST)
+        scored.setdefault(meta["target"], {})[meta["split"]] = read_json(folder / MANIFEST_FILE)
     return {"bitext": bitext, "collections": scored}

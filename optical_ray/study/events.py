@@ -22,8 +22,8 @@ class Started:
 class Progressed:
     """Metric rows since the last report.
 
-    ``attempt`` identifies one start of the worker group, ``resumed_from`` is the step at which that start began (0: from
-    scratch). ``objective`` is the latest value of what the search maximises.
+    ``attempt`` identifies one start of the worker group, ``resumed_from`` is the step at which that start began (0:
+    from scratch). ``objective`` is the latest value of what the search maximises.
     """
 
     key: str
@@ -61,9 +61,7 @@ class Crashed:
 
 Event = Started | Progressed | Completed | Failed | Crashed
 
-_TYPES: dict[str, type[Event]] = {
-    kind.__name__: kind for kind in (Started, Progressed, Completed, Failed, Crashed)
-}
+_TYPES: dict[str, type[Event]] = {kind.__name__: kind for kind in (Started, Progressed, Completed, Failed, Crashed)}
 
 
 def to_report(event: Event) -> dict[str, Any]:

@@ -7,7 +7,7 @@
     <storage>/mlflow.db  mlartifacts/      the default MLflow store
     <storage>/<study>/study.json           what the study is, see `optical_ray.study.info`
                       lease.json           which launcher runs it, see `optical_ray.study.lease`
-                      teacher.json  topics.parquet  overlap.json
+                      teacher.json  topics.parquet  overlap.json  qrels.<target>.txt
                       trials/<key>/        trial.json, see `optical_ray.study.records`
                                            metrics.jsonl   rows {"step": 50, "loss": 0.4, "AP/sw": 0.1, ...}
                                            scores.json     {"eval": {"AP": {"sw": 0.12}}, "test": {...}}
@@ -109,6 +109,10 @@ class StudyFolder:
     def topics(self) -> Path:
         """Texts of the evaluation topics."""
         return self.path / "topics.parquet"
+
+    def qrels(self, target: str, split: str) -> Path:
+        """The relevance judgements of ``target`` in TREC's format."""
+        return self.path / (f"qrels.{target}.txt" if split == "test" else f"qrels.{split}.{target}.txt")
 
     @property
     def overlap(self) -> Path:

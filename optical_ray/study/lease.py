@@ -75,8 +75,8 @@ class Lease:
             holder = holder_of(self._folder)
             if holder is not None and holder.is_alive:
                 raise LeaseHeld(
-                    f"{self._folder.name}: another launcher runs this study (host {holder.host}, pid {holder.pid}, last "
-                    f"heartbeat {holder.age:.0f} s ago). Wait until it ends, or stop it and run again."
+                    f"{self._folder.name}: another launcher runs this study (host {holder.host}, pid {holder.pid}, "
+                    f"last heartbeat {holder.age:.0f} s ago). Wait until it ends, or stop it and run again."
                 )
             write_json(self._path, asdict(self._own))
         self._thread.start()

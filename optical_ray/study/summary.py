@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from statistics import fmean
 from typing import Any
 
+from optical_ray.languages import collection_language, is_supervised
 from optical_ray.study.info import StudyInfo
 from optical_ray.study.records import Ledger, Scores, TrialRecord, TrialState
 
@@ -29,9 +30,10 @@ class Best:
     is_supervised: bool
 
 
-def is_supervised(target: str, source_languages: Iterable[str]) -> bool:
-    """Whether a student of ``source_languages`` saw the target's own language."""
-    return target in source_languages
+def supervised_targets(info: StudyInfo, source_languages: Iterable[str]) -> list[str]:
+    """The targets whose language is one of ``source_languages``, in the spec's order."""
+    collections, sources = info.experiment["data"]["collections"], tuple(source_languages)
+    return [target for target in info.targets if is_supervised(collection_language(collections, target), sources)]
 
 
 def best_of(ledger: Ledger, metric: str, target: str, *, transfer_only: bool = False) -> Best | None:
@@ -40,8 +42,9 @@ def best_of(ledger: Ledger, metric: str, target: str, *, transfer_only: bool = F
     ``transfer_only`` excludes the configurations that saw the target's own language.
     """
     configurations: dict[str, list[Best]] = {}
+    language = collection_language(ledger.info.experiment["data"]["collections"], target)
     for record in ledger.complete:
-        supervised = is_supervised(target, record.source_languages)
+        supervised = is_supervised(language, record.source_languages)
         scores = ledger.scores(record.key)
         value = _value(scores, "eval", metric, target)
         test = _value(scores, "test", metric, target)
@@ -105,7 +108,7 @@ def num_retries(ledger: Ledger) -> int:
 
 
 def best_by_sources(ledger: Ledger, metric: str) -> dict[tuple[str, str], float]:
-    """The best eval score of the complete trials by target and source languages (joined by ``+``).
+    """The best eval score of the complete configurations by target and source languages (joined by ``+``).
 
     The score of a configuration is the mean over its seeds.
     """

@@ -56,7 +56,7 @@ class Capacity:
         """Of all nodes."""
         return sum(gpus for _, gpus in self.nodes)
 
-    def at_once(self, compute: ComputeConfig, num_trials: int) -> int:
+    def num_concurrent(self, compute: ComputeConfig, num_trials: int) -> int:
         """How many trials run side by side; raises ``InputError`` where not even one fits.
 
         A trial holds its driver and all its workers at the same time, so no trial can wait for another's workers. A

@@ -1,9 +1,9 @@
-"""Which configuration comes next: those that wait, then a sampler's; never one that the study has already."""
+"""Which configuration runs next: the waiting ones first, then those of a sampler, each at most once."""
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import optuna
@@ -13,19 +13,20 @@ from optuna.trial import Trial, TrialState, create_trial
 
 from optical_ray.config.experiment import Experiment
 from optical_ray.config.load import with_params
-from optical_ray.config.space import AnyDimension, Choice, Float, Int, Params, Space, Subset, grid
+from optical_ray.config.space import AnyDimension, Choice, Float, Int, Params, Space, Subset, dimensions, grid
 from optical_ray.config.trial import TrialConfig
+from optical_ray.study.records import configuration_id
 
 optuna.logging.set_verbosity(optuna.logging.ERROR)
 
 DIGITS = 4
 """Significant digits of a sampled real number."""
 
-INSISTENCE = 20
-"""Proposals in a row that the study has already, after which they are drawn at random."""
+MAX_REPEATS = 20
+"""Known configurations that the sampler may propose in a row before they are drawn at random."""
 
-PATIENCE = 200
-"""Such proposals after which the space counts as exhausted."""
+MAX_DRAWS = 200
+"""Draws after which the rest of a finite space is enumerated; an infinite one counts as exhausted."""
 
 
 class Proposals:
@@ -36,15 +37,15 @@ class Proposals:
         self._left = num_trials
         self._seed = experiment.seed + known
         self._waiting = deque(waiting)
-        self._seen: set[tuple[tuple[str, Any], ...]] = set()
+        self._seen: set[str] = set()
         self._study = optuna.create_study(
             study_name=experiment.name, direction="maximize", sampler=_sampler(experiment, self._seed)
         )
-        self._asked: dict[tuple[tuple[str, Any], ...], Trial] = {}
+        self._asked: dict[str, Trial] = {}
 
     def learn(self, params: Params, value: float | None) -> None:
-        """Tell the sampler of a configuration that the study has; ``None``: it has no score (it failed or runs)."""
-        self._seen.add(identity(params))
+        """Tell the sampler about a configuration of an earlier launch; ``value`` is None if it has no score."""
+        self._seen.add(configuration_id(params))
         state = TrialState.FAIL if value is None else TrialState.COMPLETE
         named = list(_named(self.experiment.space, params))
         trial = create_trial(
@@ -56,18 +57,18 @@ class Proposals:
         self._study.add_trial(trial)
 
     def next(self) -> Params | None:
-        """The next configuration, or ``None`` where the budget or the space is used up."""
+        """The next configuration, or None if the budget or the space is used up."""
         if self._left == 0:
             return None
         params = self._unseen()
         if params is not None:
             self._left -= 1
-            self._seen.add(identity(params))
+            self._seen.add(configuration_id(params))
         return params
 
     def tell(self, params: Params, value: float | None) -> None:
-        """The score of a configuration that ``next`` gave; ``None`` where it has none."""
-        trial = self._asked.pop(identity(params), None)
+        """Record the score of a configuration that ``next`` returned; None if it has no score."""
+        trial = self._asked.pop(configuration_id(params), None)
         if trial is None:
             self.learn(params, value)
         elif value is None:
@@ -79,34 +80,36 @@ class Proposals:
         params: Params | None
         while self._waiting:
             params = self._waiting.popleft()
-            if identity(params) not in self._seen:
+            if configuration_id(params) not in self._seen:
                 return params
         if self.experiment.search.mode == "estimate" or not self.experiment.space:
             return None
         sampler = self._study.sampler
-        for attempt in range(PATIENCE):
-            if attempt == INSISTENCE:
+        for attempt in range(MAX_DRAWS):
+            if attempt == MAX_REPEATS:
                 self._study.sampler = RandomSampler(seed=self._seed + len(self._seen))
             trial = self._study.ask()
             params = {}
             for name, path, dimension in _named(self.experiment.space, params):
                 params[path] = _suggested(trial, name, dimension)
-            if identity(params) not in self._seen:
-                self._asked[identity(params)] = trial
+            if configuration_id(params) not in self._seen:
+                self._asked[configuration_id(params)] = trial
                 break
             self._study.tell(trial, state=TrialState.FAIL)
             params = None
         self._study.sampler = sampler
-        return params
+        return params if params is not None else self._enumerated()
 
-
-def identity(params: Mapping[str, Any]) -> tuple[tuple[str, Any], ...]:
-    """What makes two configurations the same."""
-    return tuple(sorted(params.items()))
+    def _enumerated(self) -> Params | None:
+        """The first point of a finite space that the study does not have; None if it has all, or if it is infinite."""
+        if any(isinstance(dimension, Float) for _, dimension in dimensions(self.experiment.space)):
+            return None
+        points = grid(self.experiment.space)
+        return next((params for params in points if configuration_id(params) not in self._seen), None)
 
 
 def distribution(dimension: AnyDimension) -> BaseDistribution:
-    """Optuna's word for a dimension; sets and blocks travel as labels."""
+    """The Optuna distribution of a dimension; sets and blocks are represented by their labels."""
     match dimension:
         case Float():
             return FloatDistribution(dimension.low, dimension.high, log=dimension.log)
@@ -139,8 +142,8 @@ def _suggested(trial: Trial, name: str, dimension: AnyDimension) -> Any:
             return trial.suggest_categorical(name, dimension.grid())
 
 
-def first_ones(experiment: Experiment) -> list[Params]:
-    """What is run before a sampler chooses: the whole design, or ``start_with``, filled up with the trial's values."""
+def initial_configurations(experiment: Experiment) -> list[Params]:
+    """What runs before a sampler chooses: the whole design, or ``start_with`` completed by the trial's own values."""
     if experiment.search.mode == "estimate" or not experiment.space:
         return grid(experiment.space)
     return [_filled_up(experiment, dict(params)) for params in experiment.search.start_with]

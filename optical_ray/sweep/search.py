@@ -1,4 +1,4 @@
-"""Ray Tune's two ways in: a searcher that asks ``Proposals``, and a callback that writes the ledger."""
+"""How Ray Tune learns what to run, and how its results reach the ledger."""
 
 from __future__ import annotations
 
@@ -8,63 +8,57 @@ from typing import Any
 from ray.tune import Callback
 from ray.tune.search import Searcher
 
-from optical_ray.config.experiment import Experiment
-from optical_ray.config.load import with_params
-from optical_ray.config.space import Params
-from optical_ray.prepare.study import Prepared
+from optical_ray.study.events import Completed, Crashed, Failed, Progressed, Started, from_report
 from optical_ray.study.records import Ledger, TrialState
-from optical_ray.study.summary import objective_of
+from optical_ray.sweep.open_study import Configuration, OpenStudy
 from optical_ray.sweep.proposals import Proposals
-
-FINISHED_ATTEMPT = "finished_attempt"
 
 
 class LedgerSearcher(Searcher):  # type: ignore[misc]
-    """Turns configurations into trials and their seeds' scores into what the sampler learns."""
+    """Turns proposed configurations into jobs, and the scores of their trials into what the sampler learns."""
 
-    def __init__(self, experiment: Experiment, prepared: Prepared, ledger: Ledger, proposals: Proposals):
+    def __init__(self, study: OpenStudy, proposals: Proposals):
         super().__init__(metric="objective", mode="max")
-        self._experiment, self._prepared, self._ledger, self._proposals = experiment, prepared, ledger, proposals
-        self._running: dict[str, tuple[Params, list[str]]] = {}
+        self._study, self._proposals = study, proposals
+        self._running: dict[str, Configuration] = {}
 
     def suggest(self, trial_id: str) -> Any:
-        """The next configuration with its jobs; a seed that is complete has no job."""
+        """The next configuration with one job for every seed that is not finished."""
         params = self._proposals.next()
         if params is None:
             return Searcher.FINISHED
-        keys = register(self._experiment, self._prepared, self._ledger, params)
-        trial = with_params(self._experiment, params)
+        configuration = self._study.configuration(params)
         jobs = [
-            self._prepared.job(
-                self._experiment, trial, seed, self._ledger.trial_folder(key).resolve(), self._ledger.last_step(key)
-            )
-            for key, seed in zip(keys, self._experiment.seeds, strict=True)
-            if runnable(self._ledger, key, self._experiment.compute.max_attempts)
+            self._study.job(configuration, seed)
+            for seed, key in configuration.keys.items()
+            if self._study.is_runnable(key)
         ]
-        self._running[trial_id] = (params, keys)
+        self._running[trial_id] = configuration
         return {"params": params, "jobs": jobs}
 
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:  # noqa: FBT001, FBT002 - Ray's signature
-        """Learn the mean score of the configuration's seeds; one that was stopped early counts with its last score."""
-        params, keys = self._running.pop(trial_id)
-        value = score_of(self._experiment, self._ledger, keys)
-        if value is None and result and not error and any(self._is_pruned(key) for key in keys):
-            value = result["objective"]
-        self._proposals.tell(params, value)
+        """Tell the sampler the mean score over the seeds. A trial that was stopped early counts with its last score.
 
-    def _is_pruned(self, key: str) -> bool:
-        record = self._ledger.get(key)
-        return record is not None and record.state is TrialState.PRUNED
+        Ray Tune calls this before the callback below, so a trial that it has just stopped is still RUNNING here.
+        """
+        configuration = self._running.pop(trial_id)
+        value = self._study.score(configuration)
+        if value is None and result and not error and any(map(self._was_stopped, configuration.keys.values())):
+            value = result["objective"]
+        self._proposals.tell(configuration.params, value)
+
+    def _was_stopped(self, key: str) -> bool:
+        return self._study.ledger.find(key).state in (TrialState.RUNNING, TrialState.PRUNED)
 
     def save(self, checkpoint_path: str) -> None:
-        """Nothing to save: the ledger holds all that is known."""
+        """Do nothing: a new launch reads the ledger."""
 
     def restore(self, checkpoint_path: str) -> None:
-        """Nothing to restore: a new launch reads the ledger."""
+        """Do nothing: a new launch reads the ledger."""
 
 
 class LedgerCallback(Callback):  # type: ignore[misc]
-    """Writes what trials report to the ledger; runs in the launcher, which alone may write."""
+    """Writes the events of trials to the ledger; runs in the launcher, the only process that may write it."""
 
     def __init__(self, ledger: Ledger, max_attempts: int, on_complete: Callable[[str], None]):
         self._ledger, self._max_attempts, self._on_complete = ledger, max_attempts, on_complete
@@ -74,81 +68,48 @@ class LedgerCallback(Callback):  # type: ignore[misc]
     def on_trial_result(
         self, iteration: int, trials: list[Any], trial: Any, result: dict[str, Any], **info: Any
     ) -> None:
-        """One report of a seed."""
-        key = result.get("key") or self._current[trial.trial_id]
+        """Record one event. Events of a trial that has ended already are ignored."""
+        event = from_report(result)
+        key = event.key
         self._current[trial.trial_id] = key
-        if result.get("started"):
+        if isinstance(event, Started):
             self._ledger.start(key, resumed_from=0)
             self._attempt.pop(key, None)
-        elif "crashed" in result:
-            self._crash(key, result["crashed"])
-        elif "failed" in result:
-            record = self._ledger.get(key)
-            if record is not None and record.state is TrialState.RUNNING:
-                self._ledger.finish(key, TrialState.FAIL, error=result["failed"])
-        else:
-            self._progress(key, result)
+        elif self._is_running(key):
+            if isinstance(event, Progressed):
+                self._progress(event)
+            elif isinstance(event, Crashed):
+                self._crash(key, event.reason)
+            elif isinstance(event, Failed):
+                self._ledger.finish(key, TrialState.FAIL, error=event.reason)
 
     def on_trial_complete(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
-        """A configuration ended; a seed that still runs was stopped early."""
+        """The configuration ended; a seed that is still running was stopped early by the scheduler."""
         key = self._current.get(trial.trial_id)
-        record = self._ledger.get(key) if key else None
-        if key and record is not None and record.state is TrialState.RUNNING:
+        if key and self._is_running(key):
             self._ledger.finish(key, TrialState.PRUNED)
 
     def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
-        """A driver was lost more often than it may be."""
+        """The configuration's driver was lost too often."""
         key = self._current.get(trial.trial_id)
-        record = self._ledger.get(key) if key else None
-        if key and record is not None and record.state is TrialState.RUNNING:
+        if key and self._is_running(key):
             self._crash(key, "the trial's driver was lost")
 
-    def _crash(self, key: str, reason: str) -> None:
-        record = self._ledger.get(key)
-        assert record is not None
-        self._ledger.finish(key, TrialState.FAIL, error=reason, retryable=record.attempts < self._max_attempts)
+    def _is_running(self, key: str) -> bool:
+        return self._ledger.find(key).state is TrialState.RUNNING
 
-    def _progress(self, key: str, result: dict[str, Any]) -> None:
-        attempt = result["attempt"]
+    def _crash(self, key: str, reason: str) -> None:
+        retryable = self._ledger.find(key).attempts < self._max_attempts
+        self._ledger.finish(key, TrialState.FAIL, error=reason, retryable=retryable)
+
+    def _progress(self, event: Progressed) -> None:
+        key = event.key
         if key not in self._attempt:
-            self._ledger.resume(key, resumed_from=result["resumed_from"])
-        elif self._attempt[key] != attempt:  # Ray Train started the worker group again
-            self._ledger.start(key, resumed_from=result["resumed_from"])
-        self._attempt[key] = attempt
-        self._ledger.log(key, result["rows"])
-        if result["complete"]:
+            self._ledger.resume(key, resumed_from=event.resumed_from)
+        elif self._attempt[key] != event.attempt:  # Ray Train restarted the worker group
+            self._ledger.start(key, resumed_from=event.resumed_from)
+        self._attempt[key] = event.attempt
+        self._ledger.log(key, [dict(row) for row in event.rows])
+        if isinstance(event, Completed):
             self._ledger.finish(key, TrialState.COMPLETE)
             self._on_complete(key)
-
-
-def register(experiment: Experiment, prepared: Prepared, ledger: Ledger, params: Params) -> list[str]:
-    """The keys of a configuration's trials, one for each seed; their records are made where they are not there."""
-    trial = with_params(experiment, params)
-    keys = []
-    for seed in experiment.seeds:
-        record = ledger.create(
-            prepared.key(trial, seed),
-            params=params,
-            seed=seed,
-            config=trial.model_dump(mode="json"),
-            source_languages=trial.data.source_languages,
-            steps=trial.optimizer.steps,
-        )
-        keys.append(record.key)
-    return keys
-
-
-def runnable(ledger: Ledger, key: str, max_attempts: int) -> bool:
-    """Whether a trial still has something to run: it waits, was interrupted, or crashed with attempts left."""
-    record = ledger.get(key)
-    if record is None or not record.state.is_finished:
-        return True
-    return record.state is TrialState.FAIL and record.retryable and record.attempts < max_attempts
-
-
-def score_of(experiment: Experiment, ledger: Ledger, keys: list[str]) -> float | None:
-    """Mean over the complete seeds of the objective on the eval split; ``None`` where no seed is complete."""
-    complete = [key for key in keys if (record := ledger.get(key)) and record.state is TrialState.COMPLETE]
-    scores = [objective_of(ledger.scores(key), experiment.search.objective, experiment.targets) for key in complete]
-    known = [score for score in scores if score is not None]
-    return sum(known) / len(known) if known else None

@@ -1,11 +1,11 @@
-"""Run a study, or go on with it: lease, ledger, searcher, trials, trackers."""
+"""Run a study, or resume it: lease, ledger, searcher, trials, trackers."""
 
 from __future__ import annotations
 
 import os
 import shutil
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,169 +17,167 @@ from ray.tune.schedulers import ASHAScheduler, FIFOScheduler
 from optical_ray.config.experiment import Experiment
 from optical_ray.config.space import Params
 from optical_ray.prepare.baselines import check_baselines, score_runs
-from optical_ray.prepare.study import Prepared, prepare_models
-from optical_ray.prepare.text import Text, prepare_text
+from optical_ray.prepare.study import prepare_models
+from optical_ray.prepare.text import prepare_text
+from optical_ray.study.events import EVENT, Failed, from_report
 from optical_ray.study.files import nearest_existing
+from optical_ray.study.info import StudyInfo
+from optical_ray.study.layout import StorageFolder
 from optical_ray.study.lease import Lease
-from optical_ray.study.records import Ledger, TrialState
+from optical_ray.study.records import Ledger, TrialState, configuration_id
 from optical_ray.study.summary import best_of
 from optical_ray.sweep.baselines import add_baselines
 from optical_ray.sweep.cluster import DRIVER_CPUS, Capacity, cluster, is_local, local_capacity, workers_of
 from optical_ray.sweep.description import check_unchanged, describe
-from optical_ray.sweep.proposals import Proposals, first_ones, identity, num_configurations
+from optical_ray.sweep.observer import Observer
+from optical_ray.sweep.open_study import OpenStudy
+from optical_ray.sweep.proposals import Proposals, initial_configurations, num_configurations
 from optical_ray.sweep.rescore import rescore
-from optical_ray.sweep.search import LedgerCallback, LedgerSearcher, register, runnable, score_of
+from optical_ray.sweep.search import LedgerCallback, LedgerSearcher
 from optical_ray.sweep.trial import run_configuration
+from optical_ray.tracking.background import missing_results
+from optical_ray.tracking.configs import open_trackers
 from optical_ray.tracking.interface import Tracker
 from optical_ray.training.driver import fit
 from optical_ray.types import InputError
 
 
-@dataclass
-class Progress:
-    """How far a launch is, for whoever watches: ``stage`` in words, ``total`` trials, how many run ``at_once``."""
+@dataclass(frozen=True)
+class StudyResult:
+    """How a launch ended.
 
-    stage: str = "starting"
-    ledger: Ledger | None = None
-    total: int = 0
-    at_once: int = 1
-    started: float = field(default_factory=time.time)
-    data: dict[str, Any] = field(default_factory=dict)
+    ``unscored`` are the complete trials that lack scores and whose weights were not kept; ``notices`` are messages of
+    trackers that could not be brought up to date.
+    """
 
-    def say(self, stage: str) -> None:
-        """Enter a stage."""
-        self.stage = stage
-
-
-def study_folder(experiment: Experiment, storage: Path) -> Path:
-    """Where the study lies."""
-    return storage / experiment.name
+    ledger: Ledger
+    unscored: tuple[str, ...] = ()
+    notices: tuple[str, ...] = field(default=())
 
 
 def check_storage(storage: str) -> Path:
-    """The storage as a folder that can be written to; raises ``InputError`` where it is none."""
+    """The storage as a folder that can be written to; raises ``InputError`` if it is not."""
     if "://" in storage:
         raise InputError(
-            f"--storage {storage}: must be a folder that all nodes share (local disk, NFS, EFS, Filestore)"
+            f"--storage {storage}: not a folder. Give one that all nodes share (local disk, NFS, EFS, Filestore)."
         )
     folder = Path(storage).expanduser()
     existing = nearest_existing(folder)
     if not existing.is_dir() or not os.access(existing, os.W_OK | os.X_OK):
-        raise InputError(f"--storage {storage}: {existing} cannot be written to; choose another folder or its rights")
+        raise InputError(
+            f"--storage {storage}: {existing} cannot be written to. Choose another folder, or change its permissions."
+        )
     return folder
 
 
 def capacity_before_start(address: str) -> Capacity | None:
-    """What is there before any cluster is asked; ``None`` where only the cluster can tell."""
+    """The capacity of this machine; None if only the cluster at ``address`` can tell."""
     return local_capacity() if is_local(address) else None
 
 
 def run_study(
-    experiment: Experiment,
-    storage: Path,
-    *,
-    address: str,
-    progress: Progress,
-    trackers: Callable[[Path], Sequence[Tracker]] = lambda folder: (),
-    at_end: Callable[[Path], None] = lambda folder: None,
-) -> Ledger:
-    """Run what is left of the study; the same call again goes on where it stood.
+    experiment: Experiment, storage: Path, *, address: str = "auto", observer: Observer | None = None
+) -> StudyResult:
+    """Run the rest of the study's budget; after an interruption, the same call resumes it.
 
-    ``trackers`` makes those that follow the study in a folder; ``at_end`` is called on the folder when all is scored.
-    Raises ``InputError`` for what cannot be run, ``LeaseHeld`` where another launcher runs it.
+    ``address`` is that of a Ray cluster: ``auto`` (``RAY_ADDRESS`` if it is set, else a cluster on this machine),
+    ``local`` or ``host:port``. ``observer`` is told how the launch proceeds. Raises ``InputError`` for a study that
+    cannot be run and ``LeaseHeld`` if another launcher runs it.
     """
-    with _open_study(experiment, storage, address, progress) as (folder, text, capacity):
-        at_once = capacity.at_once(experiment.compute, num_configurations(experiment))
-        ledger = progress.ledger = Ledger.open(folder)
-        progress.total, progress.at_once = num_configurations(experiment) * len(experiment.seeds), at_once
-        with _followed(trackers(folder)):
-            score_runs(experiment, text, folder)
-            prepared = _models(experiment, folder, text, progress)
-            progress.say("distilling")
-            _sweep(experiment, prepared, ledger, at_once)
-            progress.say("scoring what is new")
-            rescore(experiment, prepared, ledger)
-            add_baselines(experiment, text, prepared, folder, progress.say)
-            _keep(experiment, ledger)
-            progress.say("reporting")
-            at_end(folder)
-    return ledger
+    observer = observer or Observer()
+    with _open_study(experiment, storage, address, observer) as study:
+        with _followed(experiment, study.ledger.folder) as trackers:
+            score_runs(experiment, study.preparation, study.ledger.folder)
+            _make_models(study, observer)
+            observer.on_stage("distilling")
+            _sweep(study)
+            observer.on_stage("scoring new targets and metrics")
+            unscored = rescore(study)
+            add_baselines(study, observer.on_stage)
+            _remove_weights(study)
+            observer.on_stage("reporting")
+            observer.on_scored(study.ledger.folder)
+        notices = tuple(notice for tracker in trackers if (notice := missing_results(tracker)))
+    return StudyResult(study.ledger, unscored, notices)
 
 
-def prepare_study(experiment: Experiment, storage: Path, *, address: str, progress: Progress) -> None:
-    """Make all that trials share, and no trial. Raises as ``run_study`` does."""
-    with _open_study(experiment, storage, address, progress) as (folder, text, _):
-        _models(experiment, folder, text, progress)
+def prepare_study(
+    experiment: Experiment, storage: Path, *, address: str = "auto", observer: Observer | None = None
+) -> None:
+    """Make what all trials share, and no trial. Raises as ``run_study`` does."""
+    observer = observer or Observer()
+    with _open_study(experiment, storage, address, observer) as study:
+        _make_models(study, observer)
 
 
 @contextmanager
-def _open_study(
-    experiment: Experiment, storage: Path, address: str, progress: Progress
-) -> Iterator[tuple[Path, Text, Capacity]]:
-    """Check all that can be checked, then take the study's lease and connect to its cluster."""
-    folder = study_folder(experiment, storage)
+def _open_study(experiment: Experiment, storage: Path, address: str, observer: Observer) -> Iterator[OpenStudy]:
+    """Check all that can be checked before, then take the study's lease and connect to the cluster."""
+    folder = StorageFolder(storage).study(experiment.name).path
     check_unchanged(experiment, folder)
     capacity = capacity_before_start(address)
     if capacity is not None:
-        capacity.at_once(experiment.compute, num_configurations(experiment))
-    text = prepare_text(experiment, storage, progress.say)
-    check_baselines(experiment, text)
-    progress.data = text.report
+        capacity.num_concurrent(experiment.compute, num_configurations(experiment))
+    preparation = prepare_text(experiment, storage, observer.on_stage)
+    check_baselines(experiment, preparation)
+    observer.on_data(preparation.report)
     folder.mkdir(parents=True, exist_ok=True)
     with Lease(folder):
-        progress.say("starting Ray")
-        with cluster(address) as found:
-            found.at_once(experiment.compute, num_configurations(experiment))
-            if found.waits(experiment.compute):
-                progress.say("no node has room yet: the autoscaler starts some when the first worker asks")
-            describe(experiment, folder, text)
-            yield folder, text, found
+        observer.on_stage("starting Ray")
+        with cluster(address) as capacity:
+            num_concurrent = capacity.num_concurrent(experiment.compute, num_configurations(experiment))
+            if capacity.waits(experiment.compute):
+                observer.on_stage("waiting for nodes: the autoscaler starts some when the first worker asks")
+            info = describe(experiment, folder, preparation, num_concurrent)
+            study = OpenStudy(experiment, preparation, Ledger.open(folder))
+            observer.on_open(study.ledger, info)
+            yield study
 
 
-def _models(experiment: Experiment, folder: Path, text: Text, progress: Progress) -> Prepared:
+def _make_models(study: OpenStudy, observer: Observer) -> None:
+    experiment, train = study.experiment, study.layout.train
     workers = workers_of(experiment.compute)
 
     def run(loop: Any, job: Any, name: str) -> None:
-        last = fit(loop, job, name=name, folder=folder / "train", workers=workers)
-        if "failed" in last:
-            raise InputError(f"trial.teacher_training: {last['failed']}; a lower learning_rate may do")
-        shutil.rmtree(folder / "train" / name, ignore_errors=True)
+        last = fit(loop, job, name=name, folder=train, workers=workers)
+        if EVENT in last and isinstance(event := from_report(last), Failed):
+            raise InputError(f"trial.teacher_training: {event.reason}. Lower its learning_rate.")
+        shutil.rmtree(train / name, ignore_errors=True)
 
-    return prepare_models(experiment, folder, text, run, progress.say)
+    prepare_models(experiment, study.ledger.folder, study.preparation, run, observer.on_stage)
 
 
-def _sweep(experiment: Experiment, prepared: Prepared, ledger: Ledger, at_once: int) -> None:
-    """Run every configuration that the budget still has."""
-    unfinished, known = _configurations(experiment, prepared, ledger)
-    left = num_configurations(experiment) - len(known)
-    proposals = Proposals(experiment, left, [*unfinished, *first_ones(experiment)], known=len(known))
-    for params, score in known:
+def _sweep(study: OpenStudy) -> None:
+    """Run the configurations that are left in the budget."""
+    experiment, ledger = study.experiment, study.ledger
+    unfinished, finished = _configurations(study)
+    num_left = num_configurations(experiment) - len(finished)
+    waiting = [*unfinished, *initial_configurations(experiment)]
+    proposals = Proposals(experiment, num_left, waiting, known=len(finished))
+    for params, score in finished:
         proposals.learn(params, score)
-    if left <= 0:
+    if num_left <= 0:
         return
-    launch = folder_for_launch(ledger.folder)
+    launch = study.layout.tune / time.strftime("%Y%m%d-%H%M%S")
+    max_attempts = experiment.compute.max_attempts
     tuner = tune.Tuner(
         tune.with_resources(
             tune.with_parameters(
-                run_configuration,
-                train_folder=(ledger.folder / "train").resolve(),
-                workers=workers_of(experiment.compute),
+                run_configuration, train_folder=study.layout.train.resolve(), workers=workers_of(experiment.compute)
             ),
             {"CPU": DRIVER_CPUS},
         ),
         tune_config=tune.TuneConfig(
-            search_alg=LedgerSearcher(experiment, prepared, ledger, proposals),
+            search_alg=LedgerSearcher(study, proposals),
             scheduler=_scheduler(experiment),
-            num_samples=left,
-            max_concurrent_trials=at_once,
+            num_samples=num_left,
+            max_concurrent_trials=StudyInfo.read(ledger.folder).num_concurrent,
         ),
         run_config=tune.RunConfig(
             name=launch.name,
             storage_path=str(launch.parent.resolve()),
-            callbacks=[
-                LedgerCallback(ledger, experiment.compute.max_attempts, lambda key: _clear(experiment, ledger, key))
-            ],
-            failure_config=tune.FailureConfig(max_failures=experiment.compute.max_attempts - 1),
+            callbacks=[LedgerCallback(ledger, max_attempts, lambda key: _clear(study, key))],
+            failure_config=tune.FailureConfig(max_failures=max_attempts - 1),
             verbose=0,
         ),
     )
@@ -189,23 +187,16 @@ def _sweep(experiment: Experiment, prepared: Prepared, ledger: Ledger, at_once: 
         shutil.rmtree(launch, ignore_errors=True)
 
 
-def folder_for_launch(study: Path) -> Path:
-    """Ray Tune's own files of one launch; nothing of them is needed afterwards."""
-    return study / "tune" / time.strftime("%Y%m%d-%H%M%S")
-
-
-def _configurations(
-    experiment: Experiment, prepared: Prepared, ledger: Ledger
-) -> tuple[list[Params], list[tuple[Params, float | None]]]:
-    """The ledger's configurations: those with a trial left to run (or a seed that was added), and the finished ones."""
+def _configurations(study: OpenStudy) -> tuple[list[Params], list[tuple[Params, float | None]]]:
+    """The ledger's configurations: those with a trial left to run (or a new seed), and the finished ones."""
     unfinished: list[Params] = []
     finished: list[tuple[Params, float | None]] = []
-    for params in {identity(record.params): dict(record.params) for record in ledger.records}.values():
-        keys = register(experiment, prepared, ledger, params)
-        if any(runnable(ledger, key, experiment.compute.max_attempts) for key in keys):
+    for params in {configuration_id(r.params): dict(r.params) for r in study.ledger.records}.values():
+        configuration = study.configuration(params)
+        if any(map(study.is_runnable, configuration.keys.values())):
             unfinished.append(params)
         else:
-            finished.append((params, score_of(experiment, ledger, keys)))
+            finished.append((params, study.score(configuration)))
     return unfinished, finished
 
 
@@ -223,30 +214,32 @@ def _scheduler(experiment: Experiment) -> FIFOScheduler:
     )
 
 
-def _clear(experiment: Experiment, ledger: Ledger, key: str) -> None:
-    """A complete trial needs its training state no more."""
-    shutil.rmtree(ledger.folder / "train" / key, ignore_errors=True)
-    _keep(experiment, ledger)
+def _clear(study: OpenStudy, key: str) -> None:
+    """Remove the training state of a complete trial."""
+    shutil.rmtree(study.layout.train / key, ignore_errors=True)
+    _remove_weights(study)
 
 
-def _keep(experiment: Experiment, ledger: Ledger) -> None:
-    """Where only the best students stay, remove the weights of those that are best for no target."""
+def _remove_weights(study: OpenStudy) -> None:
+    """With ``compute.keep: best``, remove the weights of the students that are best for no target."""
+    experiment, ledger = study.experiment, study.ledger
     if experiment.compute.keep != "best":
         return
-    best = {best_of(ledger, experiment.search.objective, target) for target in experiment.targets}
+    best = [best_of(ledger, experiment.search.objective, target) for target in experiment.targets]
     kept = {one.key for one in best if one is not None}
     for record in ledger.records:
         if record.state is TrialState.COMPLETE and record.key not in kept:
-            shutil.rmtree(ledger.trial_folder(record.key) / "student", ignore_errors=True)
+            shutil.rmtree(study.layout.trial(record.key).student, ignore_errors=True)
 
 
 @contextmanager
-def _followed(trackers: Sequence[Tracker]) -> Iterator[None]:
-    """Let trackers follow the ledger while the block runs."""
+def _followed(experiment: Experiment, folder: Path) -> Iterator[Sequence[Tracker]]:
+    """Open the spec's trackers; they follow the ledger while the block runs."""
+    trackers = open_trackers(experiment.tracking, folder)
     for tracker in trackers:
         tracker.sync()
     try:
-        yield
+        yield trackers
     finally:
         for tracker in trackers:
             tracker.close(timeout=20)

@@ -8,32 +8,33 @@ from typing import Any
 from ray import train, tune
 from ray.tune.integration.ray_train import TuneReportCallback
 
+from optical_ray.study.events import Crashed, Started, to_report
 from optical_ray.study.files import read_json
+from optical_ray.study.layout import ResultFolder
 from optical_ray.study.records import TrialRecord
 from optical_ray.training.driver import Workers, fit
 from optical_ray.training.loop import DistillationJob, distil
 
 
 def run_configuration(config: dict[str, Any], train_folder: Path, workers: Workers) -> None:
-    """Distil one student for every job of ``config["jobs"]``; what happens is reported, never raised.
+    """Distil one student for every job of ``config["jobs"]``.
 
-    Reports: ``{"key", "started": True}`` before a seed, then the worker's own (``rows``, ``complete``, ``failed``),
-    and ``{"key", "crashed": reason}`` where Ray Train gives a seed up.
+    Reports ``Started`` before each, then the events of its workers, and ``Crashed`` if Ray Train gives up.
     """
     jobs: list[DistillationJob] = config["jobs"]
     for job in jobs:
         if _has_ended(job.folder):
-            continue  # this driver was started again
-        tune.report({"key": job.key, "started": True, "step": 0, "objective": 0.0})
+            continue  # this driver was restarted
+        tune.report(to_report(Started(job.key)))
         try:
             fit(distil, job, name=job.key, folder=train_folder, workers=workers, callbacks=[TuneReportCallback()])
         except train.TrainingFailedError as error:
-            tune.report({"key": job.key, "crashed": _reason(error), "step": 0, "objective": 0.0})
+            tune.report(to_report(Crashed(job.key, _reason(error))))
 
 
 def _has_ended(folder: Path) -> bool:
-    """Whether the seed is finished, and not by a crash that may be tried again."""
-    record = TrialRecord.from_json(read_json(folder / "trial.json"))
+    """Whether the trial is finished, other than by a crash that may be retried."""
+    record = TrialRecord.from_json(read_json(ResultFolder(folder).trial))
     return record.state.is_finished and not record.retryable
 
 

@@ -32,7 +32,7 @@ class Context(ABC):
 
     @abstractmethod
     def report(self, metrics: dict[str, Any], write: Callable[[Path], None] | None = None) -> None:
-        """Send ``metrics`` and a checkpoint folder that ``write`` fills. All workers call it; rank 0's report counts."""
+        """Send ``metrics`` and a checkpoint folder that ``write`` fills. All workers call it; that of rank 0 counts."""
 
     @property
     def is_rank_zero(self) -> bool:

@@ -1,11 +1,13 @@
-"""Distil one student: the loop that a worker runs from its checkpoint (or from nothing) to the final scores."""
+"""Distil one student: the loop that a worker runs, from its last checkpoint or from scratch to the final scores."""
 
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import torch
 
@@ -15,123 +17,124 @@ from optical_ray.data.mixture import Mixture
 from optical_ray.encoders.checkpoint import Checkpoint, save
 from optical_ray.encoders.token_encoder import TokenEncoder
 from optical_ray.evaluate import Evaluation, Evaluator, means, write_evaluation
+from optical_ray.study.events import Completed, Progressed, to_report
 from optical_ray.study.files import append_jsonl
+from optical_ray.study.layout import SPLITS, ResultFolder
 from optical_ray.training.batches import Control, PairStream
 from optical_ray.training.checkpoint import load_state, save_state
 from optical_ray.training.context import Context, Rows
-from optical_ray.training.mixing import mixture_of, tables_of
+from optical_ray.training.inputs import Inputs, Scoring
+from optical_ray.training.mixing import build_mixture, load_pairs
 from optical_ray.training.step import Distillation, TrainState, new_state, train_step
-from optical_ray.training.student import adapt, autocast_dtype, settle
+from optical_ray.training.student import adapt, autocast_dtype, finish_training
 from optical_ray.training.teacher_embeddings import TeacherEmbeddings
 
 
 @dataclass(frozen=True)
-class ScoringJob:
-    """What to score an encoder on.
+class Schedule:
+    """At which steps a trial is evaluated and checkpointed.
 
-    ``collections`` are folders of encoded collections; ``documents`` says who reads the documents; a metric's
-    mean over the targets is reported under ``<metric>/mean``.
+    ``objective`` is the logged value that a scheduler compares, e.g. ``AP/mean`` (on the eval split).
     """
 
-    collections: tuple[Path, ...]
-    metrics: tuple[str, ...]
-    documents: str
+    evaluate_every: int
+    checkpoint_every: int
+    objective: str
 
 
 @dataclass(frozen=True)
 class DistillationJob:
-    """One trial, as a worker needs it: plain values and folders that every node can read.
+    """One trial, as its workers need it: plain values and folders that every node can read.
 
-    ``tokens`` are the folders of each source language's tokenised bitext, ``leaks`` those that list the rows which give
-    evaluation text away; ``embeddings`` holds the teacher's
-    vectors, or is ``None`` where the teacher runs inside the step; ``logged_step`` is the last step that the ledger
-    has; ``objective`` is the metric that a scheduler looks at, e.g. ``AP/mean`` (on the eval split); the distilled
-    weights go to ``folder / "student"``.
+    ``inputs`` hold the bitext of the trial's source languages; the distilled weights are written to
+    ``folder / "student"``; ``logged_step`` is the last step that the ledger has; ``control`` changes the pairs, see
+    ``PairStream``.
     """
 
     key: str
     seed: int
-    config: dict[str, Any]
-    teacher: Path
-    init: Path
-    tokens: dict[str, tuple[Path, ...]]
-    embeddings: Path | None
-    same_pieces: bool
-    scoring: ScoringJob
-    objective: str
-    every: int
-    checkpoint_every: int
+    config: Mapping[str, Any]
+    inputs: Inputs
+    schedule: Schedule
     folder: Path
     logged_step: int = 0
     keep_weights: bool = True
-    leaks: dict[str, tuple[Path, ...]] = field(default_factory=dict)
     control: Control | None = None
 
 
 def distil(context: Context, job: DistillationJob) -> None:
-    """Run ``job`` to its end; the last report says ``complete`` and comes after all of the trial's files are written.
+    """Run ``job`` to its end. All files of the trial are written before the last report, ``Completed``.
 
-    Raises ``FloatingPointError`` where the loss is not finite.
+    Raises ``FloatingPointError`` if the loss is not finite.
     """
     trial = trial_from_dict(job.config)
     torch.manual_seed(job.seed)
-    origin = Checkpoint.open(job.init)
+    models = job.inputs.models
+    origin = Checkpoint.open(models.initial_student)
     student = origin.load()
     adapt(student, trial.student)
     stream = _stream(job, trial, student.pad)
     state = _state(context, job, trial, student)
-    evaluator = Evaluator(job.scoring.collections, job.scoring.metrics, job.scoring.documents, job.teacher)
+    evaluator = build_evaluator(job.inputs.scoring, models.teacher)
     rows: Rows = []
     restored = context.restore()
     if restored is not None:
         rows = load_state(restored, state)
-    resumed_from, sent = state.step, job.logged_step
+    attempt, resumed_from, sent = uuid4().hex[:12], state.step, job.logged_step
 
     def report(*, complete: bool) -> None:
         nonlocal sent
-        fresh = [row for row in rows if row["step"] > sent]
+        new_rows = [row for row in rows if row["step"] > sent]
         sent = state.step
-        objective = next((row[job.objective] for row in reversed(rows) if job.objective in row), 0.0)
-        metrics = {"step": state.step, "key": job.key, "rows": fresh, "resumed_from": resumed_from}
-        metrics |= {"objective": objective, "complete": complete}
-        context.report(metrics, None if complete else lambda folder: save_state(folder, state, rows))
+        name = job.schedule.objective
+        objective = next((row[name] for row in reversed(rows) if name in row), 0.0)
+        event = (Completed if complete else Progressed)(job.key, state.step, attempt, resumed_from, objective, new_rows)
+        context.report(to_report(event), None if complete else lambda folder: save_state(folder, state, rows))
 
     steps = trial.optimizer.steps
     while state.step < steps:
         rows.append(_timed_step(context, state, stream))
-        scored = state.step % job.every == 0
-        if scored and state.step < steps:
+        evaluated = state.step % job.schedule.evaluate_every == 0
+        if evaluated and state.step < steps:
             rows[-1] |= _flat(evaluator.means(student, "eval", context.rank, context.num_workers))
-        if state.step < steps and (scored or state.step % job.checkpoint_every == 0):
+        if state.step < steps and (evaluated or state.step % job.schedule.checkpoint_every == 0):
             report(complete=False)
-    settle(student)
-    evaluation = evaluator.evaluate(student, ("eval", "test"), context.rank, context.num_workers)
+    finish_training(student)
+    evaluation = evaluator.evaluate(student, SPLITS, context.rank, context.num_workers)
     if rows and rows[-1]["step"] == steps:
         rows[-1] |= _flat(means(evaluation)["eval"])
-    if context.leads:
+    if context.is_rank_zero:
         _write(job, student, origin, evaluation)
-        if job.control is not None:  # nobody keeps a ledger of it
-            (job.folder / "metrics.jsonl").unlink(missing_ok=True)
-            append_jsonl(job.folder / "metrics.jsonl", rows)
+        if job.control is not None:  # a control has no ledger that logs its rows
+            metrics = ResultFolder(job.folder).metrics
+            metrics.unlink(missing_ok=True)
+            append_jsonl(metrics, rows)
     report(complete=True)
 
 
+def build_evaluator(scoring: Scoring, teacher: Path) -> Evaluator:
+    """The evaluator of the collections and metrics in ``scoring``."""
+    return Evaluator(scoring.collections, scoring.metrics, scoring.documents, teacher)
+
+
 def _stream(job: DistillationJob, trial: TrialConfig, pad: int) -> PairStream:
-    languages = tables_of(trial, job.tokens, job.leaks)
-    embeddings = None if job.embeddings is None else TeacherEmbeddings(job.embeddings)
-    teacher_pad = Checkpoint.open(job.teacher).tokenizer().pad
-    mixture: Mixture = mixture_of(trial, {name: table.lengths() for name, table in languages.items()}, job.seed)
+    models = job.inputs.models
+    languages = load_pairs(trial, job.inputs.bitext)
+    embeddings = None if models.embeddings is None else TeacherEmbeddings(models.embeddings)
+    teacher_pad = Checkpoint.open(models.teacher).tokenizer().pad
+    mixture: Mixture = build_mixture(trial, {name: table.lengths() for name, table in languages.items()}, job.seed)
     return PairStream(mixture, languages, embeddings, pad, teacher_pad, job.control, with_idf=reads_idf(trial))
 
 
 def _state(context: Context, job: DistillationJob, trial: TrialConfig, student: TokenEncoder) -> TrainState:
+    models = job.inputs.models
     objective = Distillation(
         student,
         trial.loss,
         anchor_weight=trial.anchor.weight,
-        same_pieces=job.same_pieces,
+        same_pieces=models.share_tokenizer,
         autocast=autocast_dtype(trial.student),
-        teacher=Checkpoint.open(job.teacher).load() if job.embeddings is None else None,
+        teacher=Checkpoint.open(models.teacher).load() if models.embeddings is None else None,
     )
     forward = context.wrap(objective)
     return new_state(
@@ -146,7 +149,7 @@ def _state(context: Context, job: DistillationJob, trial: TrialConfig, student: 
 
 
 def _timed_step(context: Context, state: TrainState, stream: PairStream) -> dict[str, Any]:
-    """One step and its row for the ledger."""
+    """Take one step and return its metric row."""
     start = time.perf_counter()
     state.forward.train()
     batch = stream.batch(state.step, context.rank, context.num_workers).to(context.device)
@@ -161,15 +164,15 @@ def _timed_step(context: Context, state: TrainState, stream: PairStream) -> dict
 
 
 def _flat(means: dict[str, dict[str, float]]) -> dict[str, float]:
-    """``metric -> target -> value`` as ``metric/target``, with ``metric/mean``."""
+    """``metric -> target -> value`` as ``metric/target``, with the mean over targets as ``metric/mean``."""
     flat = {f"{metric}/{target}": value for metric, by in means.items() for target, value in by.items()}
     flat |= {f"{metric}/mean": sum(by.values()) / len(by) for metric, by in means.items() if by}
     return flat
 
 
 def _write(job: DistillationJob, student: TokenEncoder, origin: Checkpoint, evaluation: Evaluation) -> None:
-    """The weights, then the scores: their presence means that all is there."""
+    """Write the weights, then the scores, whose presence means that the trial's files are complete."""
     if job.keep_weights:
         lengths = {"query_length": origin.query_length, "document_length": origin.document_length}
-        save(job.folder / "student", student, origin.tokenizer(), **lengths)
+        save(ResultFolder(job.folder).student, student, origin.tokenizer(), **lengths)
     write_evaluation(job.folder, evaluation)

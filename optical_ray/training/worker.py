@@ -7,13 +7,13 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
 
 import ray.train
 import ray.train.torch
 import torch
 from torch import nn
 
+from optical_ray.study.events import Failed, to_report
 from optical_ray.training.context import Context
 
 
@@ -25,7 +25,6 @@ class RayContext(Context):
         self.rank = context.get_world_rank()
         self.num_workers = context.get_world_size()
         self.device = ray.train.torch.get_device()
-        self._attempt = uuid4().hex[:12]
 
     def wrap(self, module: nn.Module) -> nn.Module:
         """``module`` on this worker's device, in DistributedDataParallel if there are several workers."""
@@ -50,13 +49,13 @@ class RayContext(Context):
 
 
 def run(config: dict[str, Any]) -> None:
-    """Ray Train's entry: call ``config["loop"](context, config["job"])``.
+    """Ray Train's entry point: call ``config["loop"](context, config["job"])``.
 
-    A loss that is not finite is reported as ``failed`` and not raised: another attempt would only repeat it.
+    A loss that is not finite is reported as ``Failed`` instead of raised, because another attempt would only repeat it.
     """
     torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", "1")))
-    context = RayContext()
+    context, job = RayContext(), config["job"]
     try:
-        config["loop"](context, config["job"])
+        config["loop"](context, job)
     except FloatingPointError as error:
-        context.report({"failed": str(error), "step": 0, "objective": 0.0})
+        context.report(to_report(Failed(getattr(job, "key", ""), str(error))))

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 from mlflow import MlflowClient
-
 from optical_ray.cli.health import show_health
+
 from optical_ray.study.files import write_json
 from optical_ray.study.info import StudyInfo
 from optical_ray.study.lease import Holder, Lease, LeaseHeld

@@ -60,7 +60,8 @@ class Planted:
         assert sum(self.group_sizes) == self.num_topics
         shared = random.normal(0, self.gain_sd, (num_sets, 1, 1, len(self.group_sizes)))
         rho = self.group_correlation
-        return np.sqrt(rho) * shared[..., self.groups().codes] + np.sqrt(1 - rho) * own
+        gains: np.ndarray = np.sqrt(rho) * shared[..., self.groups().codes] + np.sqrt(1 - rho) * own
+        return gains
 
     @property
     def languages(self) -> tuple[str, ...]:

@@ -177,7 +177,7 @@ def test_the_best_score_of_each_set_of_source_languages_is_a_mean_over_seeds(led
         ("b1", 0.2, 1, 0.6),
         ("b2", 0.2, 2, 0.7),
     ):
-        params = {"data.source_languages": "de+hi", "loss.sinkhorn.epsilon": epsilon}
+        params = {"data.source_languages": "de+hi", "loss.solver.epsilon": epsilon}
         ledger.create(key, params=params, seed=seed, config={}, source_languages=("de", "hi"), steps=2)
         write_json(ledger.trial_folder(key) / "scores.json", ap(score, 0.0))
         ledger.start(key, resumed_from=0)

@@ -1,4 +1,4 @@
-"""What ``plan`` says of a study before anything runs."""
+"""What ``plan`` prints about a study before anything runs."""
 
 from __future__ import annotations
 
@@ -14,51 +14,50 @@ from optical_ray.config.duplicate_points import duplicate_points
 from optical_ray.config.experiment import Experiment
 from optical_ray.config.space import Subset
 from optical_ray.study.files import nearest_existing
-from optical_ray.study.info import StudyInfo
+from optical_ray.study.layout import StudyFolder
 from optical_ray.study.records import Ledger
 from optical_ray.study.summary import seconds_left
 from optical_ray.sweep.cluster import Capacity
-from optical_ray.sweep.proposals import first_ones, num_configurations
+from optical_ray.sweep.proposals import initial_configurations, num_configurations
+
+MAX_DUPLICATES = 4
+"""Pairs of equal settings that are printed."""
 
 
 def plan_lines(experiment: Experiment, folder: Path, capacity: Capacity) -> list[str]:
-    """The plan in words; raises ``InputError`` where the cluster cannot place a trial."""
+    """The plan as lines of text; raises ``InputError`` if a trial does not fit on the cluster."""
     configurations, seeds = num_configurations(experiment), len(experiment.seeds)
-    at_once = capacity.at_once(experiment.compute, configurations)
+    num_concurrent = capacity.num_concurrent(experiment.compute, configurations)
     compute, steps = experiment.compute, experiment.trial.optimizer.steps
     lines = [
         f"study        {experiment.name} in {folder}",
         f"targets      {', '.join(experiment.targets)}; {', '.join(experiment.evaluation.metrics)}",
         f"trials       {configurations} configurations x {seeds} seed{'s' * (seeds > 1)} "
         f"({experiment.search.mode}), {steps} steps of {experiment.trial.data.batch_size} pairs each",
-        *([_controls(experiment)] if controls(experiment) else []),
+        *([_controls(experiment)] if control_names(experiment) else []),
         *(
             f"space        {path}: {dimension.model_dump(exclude_defaults=True)}"
             for path, dimension in experiment.space.items()
         ),
         *(f"design       {line}" for line in _designs(experiment)),
         *(f"duplicates   {line}" for line in _duplicates(experiment)),
-        f"first        {'; '.join(_params(params) for params in first_ones(experiment)[:8]) or '-'}",
-        f"resources    {at_once} trial{'s' * (at_once > 1)} at once, each {compute.num_workers} worker"
+        f"first        {'; '.join(_params(params) for params in initial_configurations(experiment)[:8]) or '-'}",
+        f"resources    {num_concurrent} trial{'s' * (num_concurrent > 1)} at once, each {compute.num_workers} worker"
         f"{'s' * (compute.num_workers > 1)} x {compute.cpus_per_worker} CPU, {compute.gpus_per_worker:g} GPU "
         f"(there are {capacity.cpus:g} CPUs, {capacity.gpus:g} GPUs)",
         f"disk         {_free(folder)} free; weights kept: {compute.keep}",
     ]
     left = None
-    if (folder / "study.json").is_file():
+    if StudyFolder(folder).info.is_file():
         ledger = Ledger.open(folder)
         done = sum(record.state.is_finished for record in ledger.records)
         lines.append(f"so far       {done} of {configurations * seeds} trials finished")
-        info = replace(StudyInfo.read(folder), num_trials=configurations * seeds, num_concurrent=at_once)
+        info = replace(ledger.info, num_trials=configurations * seeds, num_concurrent=num_concurrent)
         left = seconds_left(ledger, info)
     lines.append(
         "time         " + ("unknown before the first trial" if left is None else f"about {left / 60:.0f} min left")
     )
     return lines
-
-
-MAX_DUPLICATES = 4
-"""Pairs of duplicate points that are printed."""
 
 
 def _duplicates(experiment: Experiment) -> list[str]:
@@ -110,11 +109,11 @@ def _free(folder: Path) -> str:
     return f"{shutil.disk_usage(nearest_existing(folder)).free / 1e9:.0f} GB"
 
 
-def controls(experiment: Experiment) -> list[str]:
+def control_names(experiment: Experiment) -> list[str]:
     """The baselines that are students of their own."""
     return [name for name, baseline in experiment.baselines.items() if isinstance(baseline, Control)]
 
 
 def _controls(experiment: Experiment) -> str:
-    names, seeds = controls(experiment), len(experiment.seeds)
+    names, seeds = control_names(experiment), len(experiment.seeds)
     return f"controls     {', '.join(names)}: {len(names) * seeds} students beside them"

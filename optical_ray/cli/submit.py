@@ -1,4 +1,4 @@
-"""The verb that runs a study as a Ray job: the launcher itself lives on the cluster."""
+"""The verb ``submit``: run a study as a Ray job, with its launcher on the cluster."""
 
 from __future__ import annotations
 
@@ -10,20 +10,37 @@ import shutil
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import Annotated, Any
 
-from optical_ray.cli.terminal import console
-from optical_ray.config.load import VARIABLE, read_spec
+import typer
+
+from optical_ray.cli.options import Settings, Spec
 from optical_ray.types import InputError
 
 
-def submit_study(spec: Path, storage: str, settings: Sequence[str], address: str, *, wait: bool) -> int:
-    """Hand ``optical-ray run`` of ``spec`` to the job server at ``address``.
+def command(
+    spec: Spec,
+    address: Annotated[
+        str, typer.Option(help="The cluster's dashboard, as in http://127.0.0.1:8265.", show_default=False)
+    ],
+    storage: Annotated[str, typer.Option(help="Folder that all nodes of the cluster share.", show_default=False)],
+    set_: Settings = None,
+    wait: Annotated[bool, typer.Option(help="Show the job's output until it ends.")] = True,  # noqa: FBT002 - an option
+) -> None:
+    """Run the study as a Ray job, its launcher on the cluster; the same command again resumes it."""
+    raise typer.Exit(submit_study(spec, storage, set_ or [], address, wait=wait))
 
-    The file goes along as it is: it is filled in and checked on the cluster, where the data are. Variables that it
-    names and that are set here go along, too. Returns the job's exit code; 0 without ``wait``, and after Ctrl-C, which
-    leaves the job alone.
+
+def submit_study(spec: Path, storage: str, settings: Sequence[str], address: str, *, wait: bool) -> int:
+    """Submit ``optical-ray run`` of ``spec`` to the job server at ``address``.
+
+    The file is sent unchanged and checked on the cluster, where the data are; environment variables that it names are
+    sent too if they are set here. Returns the job's exit code; 0 without ``wait``, and after Ctrl-C, which does not
+    stop the job.
     """
+    from optical_ray.cli.screen.terminal import console
+    from optical_ray.config.load import VARIABLE, read_spec
+
     read_spec(spec)
     if not PurePosixPath(storage).is_absolute():
         raise InputError(f"--storage {storage}: give an absolute folder that all nodes of the cluster share")

@@ -1,4 +1,4 @@
-"""The terminal: our own lines on it, everybody else's chatter in a log file."""
+"""The terminal, and a log file for what other libraries print."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ def console(stream: int | None = None) -> Console:
 
 
 @contextmanager
-def chatter_to(log: Path) -> Iterator[Console]:
-    """While the block runs, what Ray, MLflow and torch print goes to ``log``; the console given back is the user's."""
+def redirect_output(log: Path) -> Iterator[Console]:
+    """Yield a console on the terminal; in the block, what Ray, MLflow and torch print is appended to ``log``."""
     log.parent.mkdir(parents=True, exist_ok=True)
     sys.stdout.flush()
     sys.stderr.flush()
