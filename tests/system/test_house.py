@@ -18,6 +18,7 @@ from optical_ray.losses.interface import Loss
 from optical_ray.metrics.interface import Metric
 from optical_ray.ot.solvers.interface import Solver
 from optical_ray.registry import members
+from optical_ray.tracking.interface import TrackerConfig
 from tests.system.tiny_corpora import write_corpora
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -28,7 +29,7 @@ COMMANDS = (
     "pip install -e . && optical-ray run experiments/quickstart.yaml",
     "pip install -e '.[test]' && pytest",
 )
-FOLDERS = {"optical_ray", "experiments", "tests", "dashboards", ".ci"}
+FOLDERS = {"optical_ray", "experiments", "tests", "dashboards", ".ci", ".github"}
 FILES = {"pyproject.toml", "README.md", "LICENSE", "CONTRIBUTING.md", "CHANGELOG.md", "cluster.yaml"}
 DOTFILES = {".gitignore", ".gitattributes", ".pre-commit-config.yaml"}
 ROOMS = {
@@ -36,6 +37,7 @@ ROOMS = {
     "optical_ray.ot.solvers": (Solver,),
     "optical_ray.encoders": (EncoderConfig,),
     "optical_ray.metrics": (Metric,),
+    "optical_ray.tracking.trackers": (TrackerConfig,),
     "optical_ray.data.datasets": (BitextDataset, CollectionDataset, RelevanceDataset),
 }
 
@@ -55,6 +57,7 @@ def sources(folder: Path) -> list[Path]:
     "command",
     [
         pytest.param(["-m", "ruff", "check", "."], id="ruff"),
+        pytest.param(["-m", "ruff", "format", "--check", "."], id="ruff-format"),
         pytest.param(["-m", "mypy"], id="mypy"),
         pytest.param(["-c", "from importlinter.cli import lint_imports_command as main; main()"], id="import-linter"),
     ],

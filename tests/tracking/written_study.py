@@ -71,7 +71,7 @@ def create(ledger: Ledger, key: str, sources: tuple[str, ...], steps: int) -> No
         params={"data.source_languages": "+".join(sources), "loss.solver.epsilon": 0.1},
         seed=7,
         config={
-            "loss": {"kind": "optimal_transport", "sinkhorn": {"epsilon": 0.1, "note": "x" * 900}},
+            "loss": {"kind": "optimal_transport", "solver": {"kind": "sinkhorn", "epsilon": 0.1, "note": "x" * 900}},
             "data": {"source_languages": list(sources), "pairs": 100},
         },
         source_languages=sources,

@@ -131,7 +131,7 @@ def test_parameters_are_written_once_and_never_changed(ledger: Ledger) -> None:
     tracker.sync()
     path = StudyFolder(ledger.folder).trial(DONE).trial
     value = json.loads(path.read_text())
-    value["config"]["loss"]["sinkhorn"]["epsilon"] = 0.9
+    value["config"]["loss"]["solver"]["epsilon"] = 0.9
     value["config"]["added"] = True
     write_json(path, value)
     MlflowTracker(ledger.folder).sync()
