@@ -13,7 +13,7 @@ from jaxtyping import install_import_hook
 
 if TYPE_CHECKING:
     from optical_ray.config.experiment import Experiment
-    from optical_ray.prepare.study import Prepared
+    from optical_ray.prepare.text import Preparation
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # tests' tensors are small: threads that wait for each other cost more
 
@@ -66,7 +66,7 @@ def experiment(tmp_path_factory: pytest.TempPathFactory) -> Experiment:
 
 
 @pytest.fixture(scope="session")
-def prepared(experiment: Experiment, tmp_path_factory: pytest.TempPathFactory) -> Prepared:
+def prepared(experiment: Experiment, tmp_path_factory: pytest.TempPathFactory) -> Preparation:
     """Its teacher, pieces, embeddings and collections."""
     from tests import tiny_study
 

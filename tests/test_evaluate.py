@@ -17,7 +17,7 @@ from optical_ray.data.datasets.trec import TrecCollection
 from optical_ray.encoders.checkpoint import Checkpoint
 from optical_ray.encoders.token_encoder import TokenEncoder
 from optical_ray.evaluate import Evaluator, Scored, means, read_per_query, write_evaluation, write_mean
-from optical_ray.prepare.study import Prepared
+from optical_ray.prepare.text import Preparation
 from optical_ray.study.files import read_json
 from optical_ray.study.records import read_scores
 from tests.tiny_study import NUM_TOPICS, TARGETS
@@ -26,12 +26,14 @@ NUM_DOCUMENTS = 2 * NUM_TOPICS
 
 
 @pytest.fixture
-def encoder(prepared: Prepared) -> TokenEncoder:
-    return Checkpoint.open(prepared.init).load()
+def encoder(prepared: Preparation) -> TokenEncoder:
+    return Checkpoint.open(prepared.inputs.models.initial_student).load()
 
 
-def folders(prepared: Prepared, *targets: str) -> list[Path]:
-    return [path for path in prepared.collections if read_json(path / "collection.json")["target"] in targets]
+def folders(prepared: Preparation, *targets: str) -> list[Path]:
+    return [
+        path for path in prepared.inputs.scoring.collections if read_json(path / "collection.json")["target"] in targets
+    ]
 
 
 def source(experiment: Experiment, target: str) -> TrecCollection:
@@ -52,10 +54,10 @@ def token_vectors(checkpoint: Checkpoint, encoder: TokenEncoder, texts: list[str
 
 
 def plain_run(
-    prepared: Prepared, encoder: TokenEncoder, reader: TokenEncoder, read: Any
+    prepared: Preparation, encoder: TokenEncoder, reader: TokenEncoder, read: Any
 ) -> dict[str, dict[str, float]]:
     """MaxSim by its definition, text by text; ``reader`` encodes the documents."""
-    checkpoint = Checkpoint.open(prepared.init)
+    checkpoint = Checkpoint.open(prepared.inputs.models.initial_student)
     queries = token_vectors(checkpoint, encoder, [topic.text for topic in read.topics], "query")
     documents = token_vectors(checkpoint, reader, [document.text for document in read.documents], "document")
     return {
@@ -78,9 +80,9 @@ def changed(encoder: TokenEncoder) -> TokenEncoder:
 
 @pytest.mark.parametrize("split", ["eval", "test"])
 def test_scores_are_those_of_plain_maxsim_and_ir_measures(
-    experiment: Experiment, prepared: Prepared, encoder: TokenEncoder, split: str
+    experiment: Experiment, prepared: Preparation, encoder: TokenEncoder, split: str
 ) -> None:
-    evaluation = Evaluator(prepared.collections, ["AP", "nDCG@20", "RR"]).evaluate(encoder, (split,))
+    evaluation = Evaluator(prepared.inputs.scoring.collections, ["AP", "nDCG@20", "RR"]).evaluate(encoder, (split,))
     assert list(evaluation) == [split]
     assert set(evaluation[split]) == set(TARGETS)
     measures = {"AP": AP, "nDCG@20": nDCG @ 20, "RR": RR}
@@ -101,7 +103,7 @@ def test_scores_are_those_of_plain_maxsim_and_ir_measures(
         )
 
 
-def test_evaluation_keeps_the_mode_of_the_encoder(prepared: Prepared, encoder: TokenEncoder) -> None:
+def test_evaluation_keeps_the_mode_of_the_encoder(prepared: Preparation, encoder: TokenEncoder) -> None:
     for training in (True, False):
         encoder.train(training)
         Evaluator(folders(prepared, "sw"), ["AP"]).evaluate(encoder, ("eval",))
@@ -120,40 +122,40 @@ class Counting(nn.Module):
         return self.backbone(input_ids=input_ids, **others)
 
 
-def test_documents_that_targets_share_are_encoded_once(prepared: Prepared, encoder: TokenEncoder) -> None:
-    expected = Evaluator(prepared.collections, ["AP"]).evaluate(encoder, ("eval", "test"))
+def test_documents_that_targets_share_are_encoded_once(prepared: Preparation, encoder: TokenEncoder) -> None:
+    expected = Evaluator(prepared.inputs.scoring.collections, ["AP"]).evaluate(encoder, ("eval", "test"))
     counter = encoder.backbone = Counting(encoder.backbone)
-    assert Evaluator(prepared.collections, ["AP"]).evaluate(encoder, ("eval", "test")) == expected
+    assert Evaluator(prepared.inputs.scoring.collections, ["AP"]).evaluate(encoder, ("eval", "test")) == expected
     assert counter.texts == NUM_DOCUMENTS + len(TARGETS) * NUM_TOPICS
 
 
-def test_the_next_call_uses_the_changed_weights_of_the_student(prepared: Prepared, encoder: TokenEncoder) -> None:
+def test_the_next_call_uses_the_changed_weights_of_the_student(prepared: Preparation, encoder: TokenEncoder) -> None:
     evaluator = Evaluator(folders(prepared, "sw"), ["AP"])
     before = evaluator.evaluate(encoder, ("eval",))["eval"]["sw"].run
     assert evaluator.evaluate(changed(encoder), ("eval",))["eval"]["sw"].run != before
 
 
-def test_the_teacher_can_encode_documents(experiment: Experiment, prepared: Prepared, encoder: TokenEncoder) -> None:
-    teacher = Checkpoint.open(prepared.teacher).load()
-    evaluator = Evaluator(folders(prepared, "sw"), ["AP"], "teacher", prepared.teacher)
+def test_the_teacher_can_encode_documents(experiment: Experiment, prepared: Preparation, encoder: TokenEncoder) -> None:
+    teacher = Checkpoint.open(prepared.inputs.models.teacher).load()
+    evaluator = Evaluator(folders(prepared, "sw"), ["AP"], "teacher", prepared.inputs.models.teacher)
     scored = evaluator.evaluate(changed(encoder), ("test",))["test"]["sw"]
     expected = plain_run(prepared, encoder, teacher, source(experiment, "sw").load("test"))
     for topic_id, documents in expected.items():
         assert scored.run[topic_id] == pytest.approx(documents, abs=5e-6)
 
 
-def test_topic_vectors_with_nan_are_refused(prepared: Prepared, encoder: TokenEncoder) -> None:
+def test_topic_vectors_with_nan_are_refused(prepared: Preparation, encoder: TokenEncoder) -> None:
     with torch.no_grad():
         encoder.input_embeddings.weight[:] = float("nan")
     with pytest.raises(FloatingPointError, match=r"so \(eval\), sw \(eval\)"):
-        Evaluator(prepared.collections, ["AP"]).evaluate(encoder, ("eval",))
+        Evaluator(prepared.inputs.scoring.collections, ["AP"]).evaluate(encoder, ("eval",))
 
 
 def test_document_vectors_with_nan_are_refused(
-    experiment: Experiment, prepared: Prepared, encoder: TokenEncoder
+    experiment: Experiment, prepared: Preparation, encoder: TokenEncoder
 ) -> None:
     """All workers must learn of it: topics of this target have no piece with a NaN, its documents have one."""
-    tokenizer = Checkpoint.open(prepared.init).tokenizer()
+    tokenizer = Checkpoint.open(prepared.inputs.models.initial_student).tokenizer()
     collection = source(experiment, "sw").load("eval")
 
     def pieces(texts: list[str]) -> set[int]:
@@ -168,9 +170,9 @@ def test_document_vectors_with_nan_are_refused(
 
 
 def test_written_scores_are_exactly_the_evaluated_ones(
-    prepared: Prepared, encoder: TokenEncoder, tmp_path: Path
+    prepared: Preparation, encoder: TokenEncoder, tmp_path: Path
 ) -> None:
-    evaluation = Evaluator(prepared.collections, ["AP", "RR"]).evaluate(encoder, ("eval", "test"))
+    evaluation = Evaluator(prepared.inputs.scoring.collections, ["AP", "RR"]).evaluate(encoder, ("eval", "test"))
     write_evaluation(tmp_path, evaluation)
     assert read_json(tmp_path / "scores.json") == means(evaluation)
     table = read_per_query(tmp_path)
@@ -187,7 +189,7 @@ def test_written_scores_are_exactly_the_evaluated_ones(
 
 
 def test_a_later_target_or_metric_keeps_the_earlier_results(
-    prepared: Prepared, encoder: TokenEncoder, tmp_path: Path
+    prepared: Preparation, encoder: TokenEncoder, tmp_path: Path
 ) -> None:
     assert read_per_query(tmp_path) == []
     sw, so = folders(prepared, "sw"), folders(prepared, "so")

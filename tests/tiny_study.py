@@ -10,9 +10,14 @@ from typing import Any
 import torch
 
 from optical_ray.config.experiment import Experiment
-from optical_ray.prepare.study import Prepared, prepare_models
-from optical_ray.prepare.text import prepare_text
+from optical_ray.config.trial import TrialConfig
+from optical_ray.prepare.study import prepare_models
+from optical_ray.prepare.text import Preparation, prepare_text
+from optical_ray.study.records import Ledger
+from optical_ray.sweep.description import describe
+from optical_ray.sweep.open_study import OpenStudy
 from optical_ray.training.context import Context, LocalContext
+from optical_ray.training.loop import DistillationJob
 
 TEXT = """
 river bread stone cloud horse green seven night water friend paper winter hand moon field bird salt road
@@ -101,13 +106,30 @@ def spec(data: Path, **changes: Any) -> dict[str, Any]:
     return raw | changes
 
 
-def prepare(experiment: Experiment, storage: Path) -> Prepared:
+def prepare(experiment: Experiment, storage: Path) -> Preparation:
     """All that the study's trials share, made in this process."""
     folder = storage / experiment.name
     folder.mkdir(parents=True, exist_ok=True)
-    text = prepare_text(experiment, storage, lambda stage: None)
+    preparation = prepare_text(experiment, storage, lambda stage: None)
 
     def fit(loop: Callable[[Context, Any], None], job: Any, name: str) -> None:
         loop(LocalContext(storage / "local" / name, device=torch.device("cpu")), job)
 
-    return prepare_models(experiment, folder, text, fit, lambda stage: None)
+    prepare_models(experiment, folder, preparation, fit, lambda stage: None)
+    return preparation
+
+
+def open_study(experiment: Experiment, storage: Path) -> OpenStudy:
+    """The study with all that its trials share, without Ray."""
+    preparation = prepare(experiment, storage)
+    folder = storage / experiment.name
+    describe(experiment, folder, preparation, num_concurrent=1)
+    return OpenStudy(experiment, preparation, Ledger.open(folder))
+
+
+def job(
+    experiment: Experiment, preparation: Preparation, trial: TrialConfig, seed: int, folder: Path, logged_step: int = 0
+) -> DistillationJob:
+    """The job of one trial whose files are written to ``folder``."""
+    study = OpenStudy(experiment, preparation, Ledger(folder))
+    return study.trial_job(trial, seed, preparation.trial_key(trial, seed), folder, logged_step=logged_step)

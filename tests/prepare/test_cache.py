@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from optical_ray.prepare.cache import MANIFEST, Cache
+from optical_ray.prepare.cache import Cache
 from optical_ray.study.files import read_json
+from optical_ray.study.layout import MANIFEST_FILE
 
 
 @pytest.fixture
@@ -27,7 +28,7 @@ def test_an_entry_is_built_once(cache: Cache) -> None:
     assert not cache.has("pieces", "abc")
     folder = cache.entry("pieces", "abc", write("first"))  # type: ignore[arg-type]
     assert folder == cache.folder("pieces", "abc")
-    assert read_json(folder / MANIFEST)["size"] == 5
+    assert read_json(folder / MANIFEST_FILE)["size"] == 5
     again = cache.entry("pieces", "abc", write("second"))  # type: ignore[arg-type]
     assert (again / "content").read_text() == "first"
     assert [path.name for path in cache.root.iterdir()] == [folder.name]

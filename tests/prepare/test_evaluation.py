@@ -10,15 +10,15 @@ from optical_ray.config.experiment import Experiment
 from optical_ray.encoders.checkpoint import Checkpoint
 from optical_ray.evaluate import Evaluator
 from optical_ray.prepare.evaluation import evaluate_checkpoint
-from optical_ray.prepare.study import Prepared
+from optical_ray.prepare.text import Preparation
 from optical_ray.types import InputError
 
 
-def test_scores_equal_those_of_the_study(experiment: Experiment, prepared: Prepared) -> None:
+def test_scores_equal_those_of_the_study(experiment: Experiment, prepared: Preparation) -> None:
     collections = experiment.data.collections
-    evaluation = evaluate_checkpoint(prepared.init, collections, "test", ["AP", "RR"])
-    student = Checkpoint.open(prepared.init).load()
-    assert evaluation == Evaluator(prepared.collections, ["AP", "RR"]).evaluate(student, ("test",))
+    evaluation = evaluate_checkpoint(prepared.inputs.models.initial_student, collections, "test", ["AP", "RR"])
+    student = Checkpoint.open(prepared.inputs.models.initial_student).load()
+    assert evaluation == Evaluator(prepared.inputs.scoring.collections, ["AP", "RR"]).evaluate(student, ("test",))
 
 
 def test_a_folder_without_a_student_is_refused(experiment: Experiment, tmp_path: Path) -> None:

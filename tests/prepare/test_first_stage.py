@@ -22,7 +22,7 @@ STAGE = "evaluation.first_stage"
 
 def collections(experiment: Experiment, storage: Path) -> dict[tuple[str, str], EncodedCollection]:
     text = prepare_text(experiment, storage, lambda stage: None)
-    opened = [EncodedCollection.open(folder) for folder in text.collections]
+    opened = [EncodedCollection.open(folder) for folder in text.inputs.scoring.collections]
     return {(collection.target, collection.split): collection for collection in opened}
 
 
@@ -47,7 +47,7 @@ def test_students_are_scored_on_the_candidates_only(data: Path, make: Make, tmp_
     stage = {"kind": "run", "run": run_files(data), "depth": 1}
     experiment = make({STAGE: stage})
     prepared = prepare(experiment, tmp_path)
-    assert prepared.collections
+    assert prepared.inputs.scoring.collections
     scores = read_scores(tmp_path / experiment.name / "baselines" / "undistilled")
     assert scores["test"]["AP"] == {"so": 1.0, "sw": 1.0}  # one candidate each, and it is the answer
 

@@ -10,14 +10,14 @@ import pytest
 
 from optical_ray.config.experiment import Experiment
 from optical_ray.config.trial import TrialConfig
-from optical_ray.prepare.cache import MANIFEST
-from optical_ray.prepare.study import Prepared
-from optical_ray.prepare.text import Text, prepare_text
+from optical_ray.prepare.text import Preparation, prepare_text
 from optical_ray.report.data_lines import data_lines
-from optical_ray.study.files import read_json, write_json
-from optical_ray.training.mixing import tables_of
+from optical_ray.study.files import read_json
+from optical_ray.study.layout import MANIFEST_FILE
+from optical_ray.training.mixing import load_pairs
 from optical_ray.types import InputError
 from tests.tiny_study import NUM_PAIRS
+from tests.toy_info import write_toy_info
 
 Make = Callable[..., Experiment]
 
@@ -41,14 +41,8 @@ def add_topic(data: Path, target: str) -> str:
     return "picha ya mto"
 
 
-def prepare(experiment: Experiment, storage: Path) -> Text:
+def prepare(experiment: Experiment, storage: Path) -> Preparation:
     return prepare_text(experiment, storage, lambda stage: None)
-
-
-def prepared(text: Text) -> Prepared:
-    return Prepared(
-        text.teacher.folder, text.init.folder, text.same_pieces, text.tokens, text.leaks, None, (), text.digests
-    )
 
 
 def trial_of(experiment: Experiment, language: str, leaks: str = "drop") -> TrialConfig:
@@ -56,10 +50,10 @@ def trial_of(experiment: Experiment, language: str, leaks: str = "drop") -> Tria
     return experiment.trial.model_copy(update={"data": data})
 
 
-def begin(experiment: Experiment, text: Text, storage: Path) -> None:
+def begin(experiment: Experiment, text: Preparation, storage: Path) -> None:
     folder = storage / experiment.name
     folder.mkdir(parents=True)
-    write_json(folder / "study.json", {"data": text.report})
+    write_toy_info(folder, data=text.report)
 
 
 def test_pairs_with_evaluation_text_are_dropped_and_counted(data: Path, make: Make, tmp_path: Path) -> None:
@@ -73,9 +67,11 @@ def test_pairs_with_evaluation_text_are_dropped_and_counted(data: Path, make: Ma
     assert (found["bitext"], found["language"], found["pairs"], found["leaks"]) == ("made", "hi", NUM_PAIRS + 2, 2)
     assert set(found["sets"].values()) == {1}
     assert {name.rpartition(" ")[2] for name in found["sets"]} == {"topics", "documents"}
-    assert read_json(text.leaks["hi"][0] / MANIFEST)["sets"]["sw test topics"] == 0  # looked at, and clean
-    kept = tables_of(trial_of(experiment, "hi", "keep"), text.tokens, text.leaks)["hi"]
-    left = tables_of(trial_of(experiment, "hi"), text.tokens, text.leaks)["hi"]
+    assert (
+        read_json(text.inputs.bitext.leaks["hi"][0] / MANIFEST_FILE)["sets"]["sw test topics"] == 0
+    )  # looked at, and clean
+    kept = load_pairs(trial_of(experiment, "hi", "keep"), text.inputs.bitext)["hi"]
+    left = load_pairs(trial_of(experiment, "hi"), text.inputs.bitext)["hi"]
     assert (len(kept), len(left)) == (NUM_PAIRS + 2, NUM_PAIRS)
     assert [list(left.ids("foreign", row)) for row in range(NUM_PAIRS)] == [
         list(kept.ids("foreign", row)) for row in range(NUM_PAIRS)
@@ -92,15 +88,17 @@ def test_bitext_without_leaks_is_reported_as_such(make: Make, tmp_path: Path) ->
 
 def test_dropped_rows_are_part_of_the_key_of_their_languages_only(data: Path, make: Make, tmp_path: Path) -> None:
     experiment = make()
-    clean = prepared(prepare(experiment, tmp_path))
-    before = {language: clean.key(trial_of(experiment, language), 7) for language in ("de", "hi")}
+    clean = prepare(experiment, tmp_path)
+    before = {language: clean.trial_key(trial_of(experiment, language), 7) for language in ("de", "hi")}
     with (data / "so" / "documents.tsv").open("a") as stream:  # a document that is a training sentence
         stream.write("leak\t" + (data / "bitext" / "hi.tsv").read_text().splitlines()[5].split("\t")[1] + "\n")
-    after = prepared(prepare(experiment, tmp_path))
-    assert after.key(trial_of(experiment, "de"), 7) == before["de"]
-    assert after.key(trial_of(experiment, "hi"), 7) != before["hi"]
-    assert after.key(trial_of(experiment, "hi", "keep"), 7) == clean.key(trial_of(experiment, "hi", "keep"), 7)
-    assert after.key(trial_of(experiment, "hi", "keep"), 7) != before["hi"]
+    after = prepare(experiment, tmp_path)
+    assert after.trial_key(trial_of(experiment, "de"), 7) == before["de"]
+    assert after.trial_key(trial_of(experiment, "hi"), 7) != before["hi"]
+    assert after.trial_key(trial_of(experiment, "hi", "keep"), 7) == clean.trial_key(
+        trial_of(experiment, "hi", "keep"), 7
+    )
+    assert after.trial_key(trial_of(experiment, "hi", "keep"), 7) != before["hi"]
 
 
 def test_a_collection_that_is_added_later_changes_no_key_and_is_counted(data: Path, make: Make, tmp_path: Path) -> None:
@@ -116,8 +114,8 @@ def test_a_collection_that_is_added_later_changes_no_key_and_is_counted(data: Pa
     assert again.report["leaks"]["later"]["collections"] == ["so"]
     assert {part["language"] for part in again.report["leaks"]["later"]["found"]} == {"de", "hi"}
     for language in ("de", "hi"):
-        assert prepared(again).key(trial_of(first, language), 7) == prepared(text).key(trial_of(first, language), 7)
-    assert len(tables_of(trial_of(first, "hi"), again.tokens, again.leaks)["hi"]) == NUM_PAIRS + 1
+        assert again.trial_key(trial_of(first, language), 7) == text.trial_key(trial_of(first, language), 7)
+    assert len(load_pairs(trial_of(first, "hi"), again.inputs.bitext)["hi"]) == NUM_PAIRS + 1
     assert any("added after the study was begun" in line for line in data_lines(again.report, "drop"))
 
 

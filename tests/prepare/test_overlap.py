@@ -15,14 +15,14 @@ from tests.tiny_study import NUM_PAIRS, SOURCES, TARGETS
 
 def test_overlap_is_the_share_of_the_second_languages_subwords(experiment: Experiment, tmp_path: Path) -> None:
     text = prepare_text(experiment, tmp_path, lambda stage: None)
-    tokenizer = text.init.tokenizer.open()
+    tokenizer = text.initial_student.tokenizer.open()
     pieces: dict[str, set[int]] = {}
     for language in SOURCES:
-        table = BitextTokens(text.tokens[language])
+        table = BitextTokens(text.inputs.bitext.tokens[language])
         pieces[language] = {piece for row in range(NUM_PAIRS) for piece in table.ids("foreign", row).tolist()}
     for source in text.sources:
         topics = [topic.text for topic in source.collection.topics]
-        ids = tokenizer.encode_queries(topics, text.init.config.query_length).ids
+        ids = tokenizer.encode_queries(topics, text.initial_student.config.query_length).ids
         pieces.setdefault(source.target, set()).update(piece for row in ids for piece in row)
     for found in pieces.values():
         found -= tokenizer.specials

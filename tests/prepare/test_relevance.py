@@ -89,7 +89,7 @@ def test_scores_without_negatives_are_refused(make: Callable[..., Experiment]) -
 
 def test_a_teacher_trains_on_them(make: Callable[..., Experiment], tmp_path: Path) -> None:
     prepared = tiny_study.prepare(make(negatives=2, kl_weight=1.0), tmp_path)
-    rows = list(read_jsonl(prepared.teacher / "metrics.jsonl"))
+    rows = list(read_jsonl(prepared.inputs.models.teacher / "metrics.jsonl"))
     assert [row["step"] for row in rows] == [1, 2, 3, 4]
     assert all(row["loss"] > row["kl"] > 0 for row in rows)
-    assert read_json(prepared.teacher / "manifest.json")["steps"] == 4
+    assert read_json(prepared.inputs.models.teacher / "manifest.json")["steps"] == 4

@@ -55,7 +55,7 @@ def test_text_outside_the_vocabulary_is_counted_as_unknown(data: Path, make: Mak
     documents = "".join(f"d{i}\t{(THAI, 'river stone')[i % 2]}\n" for i in range(2 * NUM_TOPICS))
     (data / "so" / "documents.tsv").write_text(documents, encoding="utf-8")
     text = prepare_text(make(), tmp_path, lambda stage: None)
-    tokenizer = text.init.tokenizer.open().backend
+    tokenizer = text.initial_student.tokenizer.open().backend
 
     def share(texts: list[str]) -> float:
         pieces = [piece for line in texts for piece in tokenizer.encode(line, add_special_tokens=False).ids]
@@ -77,7 +77,7 @@ def test_the_tokens_of_documents_are_counted(data: Path, make: Make, tmp_path: P
     lines = (f"d{i}\t{text}\n" for i, text in enumerate(texts))
     (data / "sw" / "documents.tsv").write_text("".join(lines))
     text = prepare_text(make(), tmp_path, lambda stage: None)
-    tokenizer = text.init.tokenizer.open().backend
+    tokenizer = text.initial_student.tokenizer.open().backend
     lengths = [len(tokenizer.encode(line, add_special_tokens=False).ids) for line in texts]
     row = next(row for row in data_counts(make(), text).collections if row.target == "sw")
     assert row.document_pieces.tokens == sum(lengths)

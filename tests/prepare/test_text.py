@@ -14,7 +14,7 @@ from optical_ray.config.experiment import Experiment
 from optical_ray.data.datasets.trec import TrecCollection
 from optical_ray.encoders.tokenizer import from_backend
 from optical_ray.prepare.cache import Cache
-from optical_ray.prepare.text import Text, prepare_text
+from optical_ray.prepare.text import Preparation, prepare_text
 from optical_ray.prepare.tokens import unique_pivots
 from optical_ray.prepare.vocabulary import tokenizer_of
 from optical_ray.ranking import EncodedCollection
@@ -26,7 +26,7 @@ Make = Callable[..., Experiment]
 ENCODER = "trial.teacher"
 
 
-def prepare(experiment: Experiment, storage: Path) -> Text:
+def prepare(experiment: Experiment, storage: Path) -> Preparation:
     return prepare_text(experiment, storage, lambda stage: None)
 
 
@@ -56,17 +56,19 @@ def test_the_vocabulary_is_made_of_bitext_alone(
 
 def test_two_storages_have_the_same_vocabulary_and_digests(make: Make, tmp_path: Path) -> None:
     first, second = (prepare(make(), tmp_path / name) for name in ("one", "two"))
-    assert first.digests == second.digests
-    assert {path.name for path in first.collections} == {path.name for path in second.collections}
+    assert first.inputs.digests == second.inputs.digests
+    assert {path.name for path in first.inputs.scoring.collections} == {
+        path.name for path in second.inputs.scoring.collections
+    }
 
 
 def test_pairs_lie_in_pieces_as_the_files_have_them(data: Path, make: Make, tmp_path: Path) -> None:
     experiment = make()
     text = prepare(experiment, tmp_path)
     tokenizer = tokenizer_of(experiment.trial.teacher, experiment, Cache(tmp_path / "cache"))
-    assert set(text.tokens) == set(SOURCES)
+    assert set(text.inputs.bitext.tokens) == set(SOURCES)
     for language in SOURCES:
-        table = BitextTokens(text.tokens[language])
+        table = BitextTokens(text.inputs.bitext.tokens[language])
         lines = (data / "bitext" / f"{language}.tsv").read_text().splitlines()
         assert len(table) == NUM_PAIRS == text.report["bitext"][language][0]["pairs"]
         for row, line in enumerate(lines):
@@ -76,13 +78,13 @@ def test_pairs_lie_in_pieces_as_the_files_have_them(data: Path, make: Make, tmp_
                 assert table.ids(side, row).tolist() == expected
         for side in ("foreign", "pivot", "teacher"):
             counts = Counter(piece for row in range(NUM_PAIRS) for piece in set(table.ids(side, row).tolist()))
-            saved = np.load(text.tokens[language][0] / f"{side}_rows.npy")
+            saved = np.load(text.inputs.bitext.tokens[language][0] / f"{side}_rows.npy")
             assert {piece: int(count) for piece, count in enumerate(saved) if count} == counts
 
 
 def test_collections_lie_in_pieces_with_their_judgements(data: Path, make: Make, tmp_path: Path) -> None:
     text = prepare(make(), tmp_path)
-    opened = [EncodedCollection.open(folder) for folder in text.collections]
+    opened = [EncodedCollection.open(folder) for folder in text.inputs.scoring.collections]
     assert [(one.target, one.split) for one in opened] == [(t, s) for t in TARGETS for s in ("eval", "test")]
     for target in TARGETS:
         splits = [one for one in opened if one.target == target]
@@ -103,12 +105,12 @@ def test_what_is_too_long_is_cut_and_counted(data: Path, make: Make, tmp_path: P
     assert text.report["bitext"]["de"][0]["truncated"] == 0
     assert text.report["bitext"]["hi"][0]["truncated"] == 2
     assert text.report["collections"]["so"]["test"]["truncated"] == {"topics": 0, "documents": 1}
-    assert int(BitextTokens(text.tokens["hi"]).lengths()[np.arange(NUM_PAIRS + 1)].max()) == 32
+    assert int(BitextTokens(text.inputs.bitext.tokens["hi"]).lengths()[np.arange(NUM_PAIRS + 1)].max()) == 32
 
 
 def test_a_pivot_that_languages_share_is_embedded_once(make: Make, tmp_path: Path) -> None:
     text = prepare(make(), tmp_path)
-    folders = [folder for parts in text.tokens.values() for folder in parts]
+    folders = [folder for parts in text.inputs.bitext.tokens.values() for folder in parts]
     hashes, places = unique_pivots(folders)
     assert len(hashes) == len(places) == NUM_PAIRS
     assert (np.diff(hashes.astype(object)) > 0).all()
@@ -147,8 +149,8 @@ def test_the_smallest_language_of_a_corner_counts(data: Path, make: Make, tmp_pa
 
 
 def test_embeddings_beyond_the_limit_are_left_to_the_step(make: Make, tmp_path: Path) -> None:
-    assert prepare(make(), tmp_path).embeddings is not None
-    assert prepare(make({"compute.cache_limit": "1 KB"}), tmp_path).embeddings is None
+    assert prepare(make(), tmp_path).inputs.models.embeddings is not None
+    assert prepare(make({"compute.cache_limit": "1 KB"}), tmp_path).inputs.models.embeddings is None
 
 
 def test_bitext_of_which_nothing_is_left_is_refused(data: Path, make: Make, tmp_path: Path) -> None:

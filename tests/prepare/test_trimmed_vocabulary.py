@@ -14,11 +14,11 @@ from optical_ray.data.interface import Counts
 from optical_ray.encoders.tokenizer import PieceTokenizer
 from optical_ray.prepare.cache import Cache
 from optical_ray.prepare.vocabulary import tokenizer_of
-from optical_ray.study.files import write_json
 from optical_ray.sweep.description import check_unchanged
 from optical_ray.types import InputError
 from tests.encoders.checkpoints import TEXTS, write_xlmr
 from tests.tiny_study import WORDS, spec, spelt, write_data
+from tests.toy_info import write_toy_info
 
 EVERYTHING = [*TEXTS, *WORDS, *(spelt(word, language) for word in WORDS for language in ("de", "hi", "mr", "so"))]
 
@@ -88,9 +88,9 @@ def test_topics_of_baselines_are_tokenized_as_by_the_full_vocabulary(
     assert small.digest == same.digest
     assert words(small, "zebra quartz") == words(larger, "zebra quartz") == words(whole, "zebra quartz")
     assert words(larger, "violin lemon") == words(whole, "violin lemon") != words(small, "violin lemon")
-    write_json(tmp_path / "study.json", {"experiment": canonical(later)})
+    write_toy_info(tmp_path, experiment=canonical(later))
     check_unchanged(own, tmp_path)
-    with pytest.raises(InputError, match=r"^baselines\.translated: trim_vocabulary is on.*another name"):
+    with pytest.raises(InputError, match=r"^baselines\.translated: trim_vocabulary reduced.*another name"):
         check_unchanged(given, tmp_path)
 
 
@@ -98,6 +98,6 @@ def test_a_collection_cannot_be_added_later(raw: dict[str, Any], tmp_path: Path)
     experiment = from_dict(raw)
     begun = canonical(experiment)
     begun["data"]["collections"].pop("sw")
-    write_json(tmp_path / "study.json", {"experiment": begun})
-    with pytest.raises(InputError, match="trim_vocabulary is on"):
+    write_toy_info(tmp_path, experiment=begun)
+    with pytest.raises(InputError, match="trim_vocabulary reduced"):
         check_unchanged(experiment, tmp_path)

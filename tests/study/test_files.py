@@ -13,9 +13,9 @@ import pytest
 
 from optical_ray.study.files import (
     append_jsonl,
-    mend_jsonl,
     read_json,
     read_jsonl,
+    remove_incomplete_line,
     replace_file,
     replace_folder,
     write_atomic,
@@ -107,15 +107,15 @@ def test_a_torn_last_line_is_left_out_and_cut_off_by_the_next_writer(tmp_path: P
 
 def test_mending_says_so_and_leaves_whole_files_alone(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     path = tmp_path / "rows.jsonl"
-    mend_jsonl(path)
+    remove_incomplete_line(path)
     assert not path.exists()
     for content in (b"", b'{"step": 1}\n'):
         path.write_bytes(content)
-        mend_jsonl(path)
+        remove_incomplete_line(path)
         assert path.read_bytes() == content
     assert not caplog.records
     path.write_bytes(b'{"st')
-    mend_jsonl(path)
+    remove_incomplete_line(path)
     assert path.read_bytes() == b""
     assert str(path) in caplog.text
 

@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 
 from optical_ray.study import lease
-from optical_ray.study.lease import PATIENCE, Holder, Lease, LeaseHeld, holder_of
+from optical_ray.study.lease import EXPIRY_SECONDS, Holder, Lease, LeaseHeld, holder_of
 from optical_ray.types import InputError
 
 HOLDS = """
@@ -43,7 +43,7 @@ def other(tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
 
 
 def me() -> Holder:
-    return Lease(Path("anywhere"))._me
+    return Lease(Path("anywhere"))._own
 
 
 def plant(folder: Path, holder: Holder) -> None:
@@ -102,9 +102,9 @@ def test_a_later_process_of_the_same_pid_does_not_count(tmp_path: Path) -> None:
         assert holder.token != "theirs"
 
 
-@pytest.mark.parametrize(("age", "dead"), [(PATIENCE - 30, False), (PATIENCE + 30, True)])
+@pytest.mark.parametrize(("age", "dead"), [(EXPIRY_SECONDS - 30, False), (EXPIRY_SECONDS + 30, True)])
 def test_a_holder_on_another_host_is_judged_by_its_last_sign_of_life(tmp_path: Path, age: float, dead: bool) -> None:
-    plant(tmp_path, replace(me(), host="elsewhere", token="theirs", beat=time.time() - age))
+    plant(tmp_path, replace(me(), host="elsewhere", token="theirs", heartbeat=time.time() - age))
     if dead:
         with Lease(tmp_path):
             pass
@@ -118,24 +118,24 @@ def test_a_holder_on_another_host_is_judged_by_its_last_sign_of_life(tmp_path: P
 
 
 def test_the_holder_gives_signs_of_life(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(lease, "HEARTBEAT", 0.01)
+    monkeypatch.setattr(lease, "HEARTBEAT_SECONDS", 0.01)
     with Lease(tmp_path):
         first = holder_of(tmp_path)
         assert first is not None
         for _ in range(500):
             later = holder_of(tmp_path)
             assert later is not None
-            if later.beat > first.beat:
+            if later.heartbeat > first.heartbeat:
                 break
             time.sleep(0.01)
-        assert later.beat > first.beat
+        assert later.heartbeat > first.heartbeat
         assert later.token == first.token
 
 
 def test_a_disk_that_fails_for_a_while_does_not_end_the_signs_of_life(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(lease, "HEARTBEAT", 0.01)
+    monkeypatch.setattr(lease, "HEARTBEAT_SECONDS", 0.01)
     write, calls = lease.write_json, iter(range(10**9))
     written = threading.Event()
 
@@ -153,9 +153,9 @@ def test_a_disk_that_fails_for_a_while_does_not_end_the_signs_of_life(
 
 def test_who_lost_the_lease_does_not_take_it_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A launcher that slept while another took over: its heart beats again, but not for this study."""
-    monkeypatch.setattr(lease, "HEARTBEAT", 0.01)
+    monkeypatch.setattr(lease, "HEARTBEAT_SECONDS", 0.01)
     with Lease(tmp_path) as mine:
-        follower = replace(me(), host="elsewhere", token="follower", beat=time.time())
+        follower = replace(me(), host="elsewhere", token="follower", heartbeat=time.time())
         plant(tmp_path, follower)
         mine._thread.join(timeout=10)
         assert not mine._thread.is_alive()
@@ -191,5 +191,5 @@ def test_of_many_launchers_over_a_dead_one_exactly_one_goes(tmp_path: Path) -> N
 @pytest.mark.parametrize("content", ["", "{", '{"host": "a"}', "[]"])
 def test_a_lease_that_cannot_be_read_is_refused_by_its_name(tmp_path: Path, content: str) -> None:
     (tmp_path / "lease.json").write_text(content)
-    with pytest.raises(InputError, match=r"lease\.json.*remove"), Lease(tmp_path):
+    with pytest.raises(InputError, match=r"lease\.json.*Remove"), Lease(tmp_path):
         pass

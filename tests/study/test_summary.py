@@ -20,13 +20,14 @@ from optical_ray.study.summary import (
     states,
     status_json,
     unconverged,
-    unconverged_lines,
+    unconverged_messages,
 )
+from tests.toy_info import write_toy_info
 
 
 @pytest.fixture
 def ledger(tmp_path: Path) -> Ledger:
-    write_json(tmp_path / "study.json", {"name": "toy"})
+    write_toy_info(tmp_path)
     return Ledger.open(tmp_path)
 
 
@@ -107,7 +108,8 @@ def test_status_says_it_for_programs(ledger: Ledger) -> None:
     add(ledger, "done", ("de", "hi"), ap(0.3, 0.2))
     add(ledger, "broken", ("mr",), None, TrialState.FAIL)
     add(ledger, "next", ("so",), None, TrialState.WAITING)
-    ledger.log("done", [{"step": 1}, {"step": 2}])
+    ledger.log("done", [{"step": 1, "time": 10.0}, {"step": 2, "time": 12.5}])
+    record = ledger.find("done")
     folder = ledger.folder / "baselines" / "undistilled"
     folder.mkdir(parents=True)
     write_json(folder / "scores.json", ap(0.05, 0.04))
@@ -126,6 +128,13 @@ def test_status_says_it_for_programs(ledger: Ledger) -> None:
         "error": None,
         "eval_scores": {"AP": {"sw": 0.3}},
         "scores": {"AP": {"sw": 0.2}},
+        "times": {
+            "created": record.created,
+            "started": record.started,
+            "first_step": 10.0,
+            "last_step": 12.5,
+            "finished": record.finished,
+        },
     }
     assert (broken["state"], broken["error"], broken["scores"]) == ("FAIL", "why", {})
     assert (waiting["state"], waiting["attempts"]) == ("WAITING", 0)
@@ -143,7 +152,10 @@ def test_plans_that_did_not_converge_are_named(ledger: Ledger) -> None:
         ledger.finish(key, TrialState.COMPLETE)
     named = ["loose", "term", "ipot"]
     assert [(record.key, error) for record, error in unconverged(ledger)] == [(key, 0.3) for key in named]
-    assert "trial loose: the transport plans end with a marginal error of 0.3" in unconverged_lines(ledger)[0]
+    assert (
+        "trial loose: the transport plans did not converge (got a marginal error of 0.3"
+        in unconverged_messages(ledger)[0]
+    )
 
 
 def test_a_baseline_that_failed_says_why(ledger: Ledger) -> None:

@@ -14,7 +14,7 @@ from optical_ray.config.load import from_dict, trial_from_dict
 from optical_ray.evaluate import read_per_query
 from optical_ray.study.files import read_json
 from optical_ray.study.records import Ledger, TrialRecord
-from optical_ray.sweep.study import Progress, run_study
+from optical_ray.sweep.study import run_study
 from optical_ray.training.context import LocalContext, Rows
 from optical_ray.training.loop import distil
 from tests import tiny_study
@@ -46,7 +46,7 @@ def run(ray_cluster: None) -> Run:
 
     def launched(experiment: Experiment, storage: Path) -> Ledger:
         address = ray.get_runtime_context().gcs_address
-        return run_study(experiment, storage, address=address, progress=Progress())
+        return run_study(experiment, storage, address=address).ledger
 
     return launched
 
@@ -56,10 +56,10 @@ def alone(tmp_path: Path) -> Callable[[Ledger, TrialRecord], tuple[Rows, Path]]:
     """The rows and the folder of a trial that was run again in this process, without Ray."""
 
     def again(ledger: Ledger, record: TrialRecord) -> tuple[Rows, Path]:
-        experiment = from_dict(ledger.study["experiment"])
+        experiment = from_dict(ledger.info.experiment)
         prepared = tiny_study.prepare(experiment, ledger.folder.parent)
         folder = tmp_path / "alone" / record.key
-        job = prepared.job(experiment, trial_from_dict(record.config), record.seed, folder, 0)
+        job = tiny_study.job(experiment, prepared, trial_from_dict(record.config), record.seed, folder)
         assert job.key == record.key
         context = LocalContext(tmp_path / "run" / record.key, torch.device("cpu"))
         distil(context, job)

@@ -11,7 +11,7 @@ from optical_ray.config.load import from_dict
 from optical_ray.evaluate import read_per_query
 from optical_ray.study.files import read_json
 from optical_ray.study.records import Ledger, read_scores
-from optical_ray.sweep.study import Progress, run_study
+from optical_ray.sweep.study import run_study
 from tests.prepare.test_baselines import english_topics
 from tests.tiny_study import SOURCES, spec, write_data
 
@@ -19,7 +19,7 @@ pytestmark = [pytest.mark.ray, pytest.mark.slow]
 
 
 def launch(raw: dict[str, Any], storage: Path) -> Ledger:
-    return run_study(from_dict(raw), storage, address="local", progress=Progress())
+    return run_study(from_dict(raw), storage, address="local").ledger
 
 
 def row_of_sw(row: dict[str, Any]) -> bool:

@@ -15,10 +15,12 @@ from optical_ray.config.experiment import Experiment
 from optical_ray.config.load import trial_from_dict
 from optical_ray.encoders.checkpoint import Checkpoint
 from optical_ray.evaluate import read_per_query
-from optical_ray.prepare.study import Prepared
+from optical_ray.prepare.text import Preparation
+from optical_ray.study.events import Completed, from_report
 from optical_ray.study.files import read_json
 from optical_ray.training.context import LocalContext
 from optical_ray.training.loop import DistillationJob, distil
+from tests import tiny_study
 
 CPU = torch.device("cpu")
 STEPS = 8
@@ -42,19 +44,24 @@ class MortalContext(LocalContext):
 
 
 @pytest.fixture
-def job(experiment: Experiment, prepared: Prepared, folder: Path) -> DistillationJob:
-    return prepared.job(experiment, experiment.trial, 7, folder, 0)
+def job(experiment: Experiment, prepared: Preparation, folder: Path) -> DistillationJob:
+    return tiny_study.job(experiment, prepared, experiment.trial, 7, folder)
 
 
 @pytest.fixture(scope="module")
 def undisturbed(
-    experiment: Experiment, prepared: Prepared, tmp_path_factory: pytest.TempPathFactory
+    experiment: Experiment, prepared: Preparation, tmp_path_factory: pytest.TempPathFactory
 ) -> tuple[list[dict[str, Any]], Path]:
     """Reports and folder of the same trial without any accident."""
     folder = tmp_path_factory.mktemp("undisturbed")
     context = LocalContext(folder / "run", CPU)
-    distil(context, prepared.job(experiment, experiment.trial, 7, folder, 0))
+    distil(context, tiny_study.job(experiment, prepared, experiment.trial, 7, folder))
     return context.reports, folder
+
+
+def without_embeddings(job: DistillationJob) -> DistillationJob:
+    models = replace(job.inputs.models, embeddings=None)
+    return replace(job, inputs=replace(job.inputs, models=models))
 
 
 def numbers(reports: list[dict[str, Any]]) -> list[dict[str, float]]:
@@ -82,7 +89,7 @@ def test_every_step_is_told_once_and_scores_come_where_they_should(
     rows = numbers(reports)
     assert [row["step"] for row in rows] == list(range(1, STEPS + 1))
     assert [row["step"] for row in rows if "AP/sw" in row] == [4, 8]
-    assert [(report["step"], report["complete"]) for report in reports] == [
+    assert [(event.step, isinstance(event, Completed)) for event in map(from_report, reports)] == [
         *((2, False), (4, False), (6, False), (8, True))
     ]
     scores = read_json(folder / "scores.json")
@@ -101,10 +108,10 @@ def test_every_step_is_told_once_and_scores_come_where_they_should(
 
 
 def test_the_student_that_was_kept_is_the_one_that_was_scored(
-    undisturbed: tuple[list[dict[str, Any]], Path], prepared: Prepared
+    undisturbed: tuple[list[dict[str, Any]], Path], prepared: Preparation
 ) -> None:
     _, folder = undisturbed
-    student, start = Checkpoint.open(folder / "student"), Checkpoint.open(prepared.init)
+    student, start = Checkpoint.open(folder / "student"), Checkpoint.open(prepared.inputs.models.initial_student)
     assert student.tokenizer().digest == start.tokenizer().digest
     trained, first = student.load().state_dict(), start.load().state_dict()
     assert any(not torch.equal(trained[name], first[name]) for name in trained)
@@ -138,7 +145,7 @@ def test_a_trial_that_was_killed_after_its_last_step_writes_its_files_again(
         distil(first, job)
     second = LocalContext(folder / "run", CPU)
     distil(second, replace(job, logged_step=STEPS))
-    assert second.reports[-1]["complete"]
+    assert isinstance(from_report(second.reports[-1]), Completed)
     assert numbers(second.reports) == []
     assert_equal_ends(folder, undisturbed[1])
 
@@ -147,7 +154,7 @@ def test_a_teacher_inside_the_step_gives_the_same_losses(
     job: DistillationJob, folder: Path, undisturbed: tuple[list[dict[str, Any]], Path]
 ) -> None:
     context = LocalContext(folder / "run", CPU)
-    distil(context, replace(job, embeddings=None))
+    distil(context, without_embeddings(job))
     losses = [row["loss"] for row in numbers(context.reports)]
     assert losses == pytest.approx([row["loss"] for row in numbers(undisturbed[0])], abs=1e-5)
 
@@ -162,9 +169,9 @@ def test_seeds_are_replicates(
     assert (folder / "scores.json").is_file()
 
 
-def test_frozen_embeddings_stay_those_of_the_start(job: DistillationJob, folder: Path, prepared: Prepared) -> None:
+def test_frozen_embeddings_stay_those_of_the_start(job: DistillationJob, folder: Path, prepared: Preparation) -> None:
     distil(LocalContext(folder / "run", CPU), changed(job, "student", freeze_embeddings=True))
-    start, end = load_file(prepared.init / "model.safetensors"), weights(folder)
+    start, end = load_file(prepared.inputs.models.initial_student / "model.safetensors"), weights(folder)
     [table] = [name for name in start if "word_embeddings" in name]
     assert torch.equal(start[table], end[table])
     assert not torch.equal(start["projection.weight"], end["projection.weight"])
@@ -190,7 +197,7 @@ def changed(job: DistillationJob, block: str, **values: Any) -> DistillationJob:
 
 @pytest.mark.parametrize("marginals", ["norm", "idf"])
 def test_marginals_of_the_texts_reach_the_loss(
-    experiment: Experiment, prepared: Prepared, marginals: str, tmp_path: Path
+    experiment: Experiment, prepared: Preparation, marginals: str, tmp_path: Path
 ) -> None:
     """The loss differs from that of uniform marginals, and is the same whether the teacher's vectors are cached."""
     losses = {}
@@ -198,9 +205,9 @@ def test_marginals_of_the_texts_reach_the_loss(
         loss = {**experiment.trial.model_dump(mode="json")["loss"], "marginals": name}
         trial = trial_from_dict({**experiment.trial.model_dump(mode="json"), "loss": loss})
         folder = tmp_path / f"{name}{cached}"
-        job = prepared.job(experiment, trial, 7, folder, 0)
+        job = tiny_study.job(experiment, prepared, trial, 7, folder)
         context = LocalContext(folder / "run", CPU)
-        distil(context, job if cached else replace(job, embeddings=None))
+        distil(context, job if cached else without_embeddings(job))
         losses[name, cached] = [row["loss"] for report in context.reports for row in report["rows"]]
     assert losses[marginals, True] == pytest.approx(losses[marginals, False], abs=2e-4)
     gaps = [abs(a - b) for a, b in zip(losses[marginals, True], losses["uniform", True], strict=True)]

@@ -17,7 +17,7 @@ from optical_ray.retrieval.embeddings import TokenEmbeddings
 from optical_ray.training.batches import PairBatch, pad_ids
 from optical_ray.training.checkpoint import load_state, save_state
 from optical_ray.training.step import Distillation, TrainState, new_state, train_step
-from optical_ray.training.student import adapt, autocast_dtype, settle
+from optical_ray.training.student import adapt, autocast_dtype, finish_training
 from tests.encoders.checkpoints import TEXTS, write_xlmr
 
 
@@ -71,7 +71,7 @@ def test_adapters_learn_and_leave_all_else_alone(folder: Path) -> None:
     }
     assert {name for name in trained if "lora_" not in name} == {"projection.weight"}
     adapted = encoder(batch.foreign).vectors
-    settle(encoder)
+    finish_training(encoder)
     assert torch.allclose(encoder(batch.foreign).vectors, adapted, atol=1e-5)
     before, merged = weights(start), weights(encoder)
     assert set(before) == set(merged)
@@ -113,7 +113,7 @@ def test_checkpointing_changes_no_number(folder: Path) -> None:
     encoder, _, again = after(folder, StudentConfig(gradient_checkpointing=True))
     assert encoder.backbone.is_gradient_checkpointing
     assert again == losses
-    settle(encoder)
+    finish_training(encoder)
     assert not encoder.backbone.is_gradient_checkpointing
     for name, value in weights(plain).items():
         assert torch.equal(weights(encoder)[name], value), name

@@ -10,23 +10,25 @@ from typing import Any
 
 import pytest
 
-from optical_ray.prepare.study import Prepared
+from optical_ray.prepare.text import Preparation
 from tests.training.two_workers import LOSSES, STEPS, results
 
 ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture(scope="module")
-def alone(prepared: Prepared) -> dict[str, Any]:
+def alone(prepared: Preparation) -> dict[str, Any]:
     """What one process finds."""
-    return results(0, 1, prepared.init, list(prepared.collections))
+    return results(0, 1, prepared.inputs.models.initial_student, list(prepared.inputs.scoring.collections))
 
 
 @pytest.fixture(scope="module")
-def together(prepared: Prepared, tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
+def together(prepared: Preparation, tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
     """What each of two processes finds."""
     folder = tmp_path_factory.mktemp("two")
-    paths = [str(path) for path in (folder, prepared.init, *prepared.collections)]
+    paths = [
+        str(path) for path in (folder, prepared.inputs.models.initial_student, *prepared.inputs.scoring.collections)
+    ]
     command = [sys.executable, "-m", "tests.training.two_workers"]
     processes = [subprocess.Popen([*command, str(rank), "2", *paths], cwd=ROOT) for rank in (0, 1)]
     try:
@@ -59,4 +61,4 @@ def test_the_workers_share_out_the_targets_and_all_know_all_scores(
 def test_what_one_worker_cannot_score_all_refuse(together: list[dict[str, Any]]) -> None:
     """The other would wait for ever for its part."""
     assert together[0]["broken"] == together[1]["broken"]
-    assert "no numbers" in together[0]["broken"]
+    assert "NaN or infinite" in together[0]["broken"]
