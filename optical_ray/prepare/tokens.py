@@ -189,6 +189,7 @@ def collection_tokens(
             "dropped": dict(collection.dropped),
             "truncated": {"topics": topics.truncated, "documents": documents.truncated},
             "licence": collection.licence,
+            "relevance_level": collection.qrels.relevance_level,
         }
 
     return cache.entry("collection", key, build)
