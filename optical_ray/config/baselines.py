@@ -9,8 +9,8 @@ from pydantic import BeforeValidator, Field, field_validator
 
 from optical_ray.config.choices import Block
 from optical_ray.config.space import Params
+from optical_ray.study.layout import UNDISTILLED
 
-UNDISTILLED = "undistilled"
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 
 TopicFiles = Literal["pivot"] | dict[str, str]

@@ -7,11 +7,11 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal, TypeVar
 
+from optical_ray.study.layout import SPLITS
 from optical_ray.types import Collection, Document, InputError, Qrels, Topic
 
 EmptyText = Literal["refuse", "drop"]
 UnjudgedPool = Literal["refuse", "drop"]
-SPLITS = ("eval", "test")
 NUM_SHOWN = 3
 """Messages show at most this many ids."""
 

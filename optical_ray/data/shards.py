@@ -21,9 +21,10 @@ import pyarrow as pa
 from optical_ray.data.interface import BATCH_ROWS, BITEXT_SCHEMA, BitextDataset, Counts
 from optical_ray.data.messages import listed
 from optical_ray.study.files import read_json, write_json
+from optical_ray.study.layout import MANIFEST_FILE
 from optical_ray.types import InputError
 
-ROWS_FILE, MANIFEST_FILE = "rows.arrow", "manifest.json"
+ROWS_FILE = "rows.arrow"
 RELEASE_AFTER = 128  # rows; each maps some hundred KiB of the file, which are then returned to the system
 
 

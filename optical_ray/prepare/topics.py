@@ -13,6 +13,7 @@ from optical_ray.data.interface import CollectionDataset
 from optical_ray.data.trec_files import read_topics
 from optical_ray.metrics.trec_run import read_run, unescape_id
 from optical_ray.prepare.tokens import CollectionSource
+from optical_ray.study.layout import SPLITS
 from optical_ray.types import Collection, InputError, Run, Topic
 
 
@@ -76,7 +77,7 @@ def run_digest(source: CollectionSource, file: RunFile) -> str | None:
 
 def _check_ids(where: str, source: CollectionSource, ids: set[str], noun: str) -> None:
     """A file may lack the topics of one split, but not those of both."""
-    known = {topic.topic_id for split in ("eval", "test") for topic in _of_split(source, split).topics}
+    known = {topic.topic_id for split in SPLITS for topic in _of_split(source, split).topics}
     if not ids & known:
         raise InputError(
             f"{where}: none of its {len(ids)} {noun} (first {min(ids, default=None)!r}) is a topic of "

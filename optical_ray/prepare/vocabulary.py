@@ -16,6 +16,7 @@ from optical_ray.encoders.interface import EncoderConfig
 from optical_ray.encoders.tokenizer import PieceTokenizer, from_backend, read_backend, train_vocabulary, write_backend
 from optical_ray.encoders.trimming import trim_vocabulary
 from optical_ray.prepare.cache import Cache
+from optical_ray.study.layout import SPLITS
 
 SENTENCES_PER_LANGUAGE = 500_000
 """Sentences of each language that a vocabulary is trained on; more do not change it."""
@@ -65,7 +66,7 @@ def _trimmed(own: PieceTokenizer, experiment: Experiment, cache: Cache, language
         for source in relevance:
             for pair in source.pairs(Counts(), negatives):
                 yield from (pair.query, pair.document, *pair.negatives)
-        for collection in (dataset.load(split) for dataset in collections for split in ("eval", "test")):
+        for collection in (dataset.load(split) for dataset in collections for split in SPLITS):
             yield from (topic.text for topic in collection.topics)
             yield from (document.text for document in collection.documents)
 
@@ -98,7 +99,7 @@ def _other_topics(experiment: Experiment) -> list[str]:
     for baseline in baselines:
         for target, dataset in experiment.data.collections.items():
             if isinstance(baseline.topics, str):
-                for split in ("eval", "test"):
+                for split in SPLITS:
                     texts.update((dataset.topic_texts(split, baseline.language) or {}).values())
             elif target in baseline.topics:
                 topics = read_topics(find_file(baseline.topics[target]), baseline.language)

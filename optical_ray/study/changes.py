@@ -29,6 +29,15 @@ def may_change(path: str) -> bool:
     return any(path == free or path.startswith(f"{free}.") for free in CHANGEABLE)
 
 
+def is_fixed(path: str) -> bool:
+    """Whether no launch may add or change anything at the dotted ``path``.
+
+    >>> is_fixed("trial.loss.kind"), is_fixed("data.collections.sw.kind"), is_fixed("compute.keep")
+    (True, False, False)
+    """
+    return not may_change(path) and path != COLLECTIONS and not path.startswith(f"{COLLECTIONS}.")
+
+
 def differences(old: Any, new: Any, path: str = "") -> Iterator[tuple[str, Any, Any]]:
     """Yield dotted path, old and new value of everything that differs between two specs.
 

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from optical_ray.study.changes import is_fixed
 from optical_ray.study.info import StudyInfo
 from optical_ray.study.layout import StudyFolder
 from optical_ray.study.records import Ledger, TrialState
@@ -39,17 +40,6 @@ MAX_METRICS = 900
 
 MAX_PARAMS = 90
 """Parameters in one request; MLflow accepts 100."""
-
-CHANGEABLE = (
-    "search.num_trials",
-    "search.seeds",
-    "evaluation.",
-    "compute.",
-    "tracking",
-    "baselines.",
-    "data.collections.",
-)
-"""What a later launch may change is not a parameter of the parent run, because MLflow's parameters cannot change."""
 
 PARENT = ""
 """The parent run's key."""
@@ -164,7 +154,7 @@ class _Store:
         spec = flatten(info.experiment)
         self._describe(
             known,
-            params={name: value for name, value in spec.items() if not name.startswith(CHANGEABLE)},
+            params={name: value for name, value in spec.items() if is_fixed(name)},  # MLflow's parameters cannot change
             tags={
                 **shared_tags(info),
                 "optical.kind": "study",
