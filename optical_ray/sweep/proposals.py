@@ -13,9 +13,11 @@ from optuna.trial import Trial, TrialState, create_trial
 
 from optical_ray.config.experiment import Experiment
 from optical_ray.config.load import with_params
+from optical_ray.config.points import num_points
 from optical_ray.config.space import AnyDimension, Choice, Float, Int, Params, Space, Subset, dimensions, grid
 from optical_ray.config.trial import TrialConfig
 from optical_ray.study.records import configuration_id
+from optical_ray.types import InputError
 
 optuna.logging.set_verbosity(optuna.logging.ERROR)
 
@@ -150,11 +152,17 @@ def initial_configurations(experiment: Experiment) -> list[Params]:
 
 
 def num_configurations(experiment: Experiment) -> int:
-    """The study's budget of configurations."""
+    """The study's budget of configurations; raises ``InputError`` if the space has fewer."""
     if experiment.search.mode == "estimate" or not experiment.space:
         return len(grid(experiment.space))
-    assert experiment.search.num_trials is not None
-    return experiment.search.num_trials
+    num_trials, most = experiment.search.num_trials, num_points(experiment.space)
+    assert num_trials is not None
+    if most is not None and num_trials > most:
+        raise InputError(
+            f"search.num_trials: more configurations than the space has (got {num_trials}, expected at most {most}). "
+            "Lower it, or widen the space."
+        )
+    return num_trials
 
 
 def _filled_up(experiment: Experiment, params: Params) -> Params:
