@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from optical_ray.study.changes import may_change
 from optical_ray.study.info import StudyInfo
 from optical_ray.study.layout import StudyFolder
 from optical_ray.study.records import Ledger, TrialState
@@ -39,17 +40,6 @@ MAX_METRICS = 900
 
 MAX_PARAMS = 90
 """Parameters in one request; MLflow accepts 100."""
-
-CHANGEABLE = (
-    "search.num_trials",
-    "search.seeds",
-    "evaluation.",
-    "compute.",
-    "tracking",
-    "baselines.",
-    "data.collections.",
-)
-"""What a later launch may change is not a parameter of the parent run, because MLflow's parameters cannot change."""
 
 PARENT = ""
 """The parent run's key."""
@@ -161,10 +151,10 @@ class _Store:
         stamp = stamp_of([*files, *study.report.glob("*")])
         states = Counter(record.state for record in ledger.records)
         known = self.known[PARENT]
-        spec = flatten(info.experiment)
         self._describe(
             known,
-            params={name: value for name, value in spec.items() if not name.startswith(CHANGEABLE)},
+            # MLflow's parameters cannot change, so those of the spec that a later launch may change are left out
+            params={name: value for name, value in flatten(info.experiment).items() if not may_change(name)},
             tags={
                 **shared_tags(info),
                 "optical.kind": "study",
