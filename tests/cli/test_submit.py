@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 import yaml
 
-from optical_ray.cli import submitting
-from optical_ray.cli.submitting import submit_study
+from optical_ray.cli import submit
+from optical_ray.cli.submit import submit_study
 from optical_ray.study.records import Ledger
 from optical_ray.types import InputError
 from tests.tiny_study import spec, write_data
@@ -42,7 +42,7 @@ def test_ctrl_c_leaves_the_job_alone(
         def tail_job_logs(self, job: str) -> Any:
             raise KeyboardInterrupt
 
-    monkeypatch.setattr(submitting, "_client", lambda address: Client())
+    monkeypatch.setattr(submit, "_client", lambda address: Client())
     (tmp_path / "study.yaml").write_text("name: small")
     assert submit_study(tmp_path / "study.yaml", "/shared", [], NOBODY, wait=True) == 0
     said = capsys.readouterr().out

@@ -5,8 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from optical_ray.cli.plan_lines import plan_lines
-
+from optical_ray.cli.screen.plan_lines import plan_lines
 from optical_ray.config.load import from_dict
 from optical_ray.sweep.cluster import Capacity
 from tests.tiny_study import spec
