@@ -75,4 +75,4 @@ def test_controls_are_counted(tmp_path: Path) -> None:
     )
     raw["search"]["start_with"] = []
     lines = plan_lines(from_dict(raw), tmp_path / "study", Capacity(((2, 0),)))
-    assert "controls     en, shuffled: 6 students beside them" in lines
+    assert "controls     en, shuffled: 6 additional students" in lines

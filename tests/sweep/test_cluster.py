@@ -71,7 +71,7 @@ def test_drivers_have_their_share() -> None:
 
 def test_a_cluster_that_may_grow_is_believed_to_grow_as_far_as_is_asked() -> None:
     head = Capacity(((8.0, 0.0),), for_drivers=0, may_grow=True)
-    with pytest.raises(InputError, match=r"the cluster has 0; .*; where an autoscaler brings nodes, set compute"):
+    with pytest.raises(InputError, match=r"the cluster has 0\. .*\. If an autoscaler adds nodes, set compute"):
         head.at_once(ComputeConfig(gpus_per_worker=1), 9)
     assert head.at_once(ComputeConfig(gpus_per_worker=1, max_concurrent_trials=4), 9) == 4
     assert head.at_once(ComputeConfig(gpus_per_worker=1, max_concurrent_trials=4), 3) == 3
