@@ -58,7 +58,7 @@ class Collection:
     """One split of a retrieval test collection: topics, documents and their judgements.
 
     ``dropped`` counts what was left out and why, e.g. ``{"topics without keywords": 53}``. ``groups`` gives topics a
-    class (an intent), for a mean over classes where a few of them have most of the topics; empty where there is none.
+    class (an intent), for a mean over classes if a few of them have most of the topics; empty without classes.
     """
 
     name: str
