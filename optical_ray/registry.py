@@ -33,7 +33,7 @@ def members(package: str, base: type[T]) -> dict[str, type[T]]:
             if not isinstance(kind, str):
                 continue
             if kind in classes:
-                raise RuntimeError(f"{package}: kind {kind!r} is claimed by {classes[kind]} and {member}")
+                raise RuntimeError(f"{package}: kind {kind!r} is used by {classes[kind]} and {member}")
             classes[kind] = cast(type[T], member)
     return dict(sorted(classes.items()))
 
@@ -42,7 +42,7 @@ def members(package: str, base: type[T]) -> dict[str, type[T]]:
 class AnyOf:
     """Annotation for a field that holds any member of ``package``: ``Annotated[Base, AnyOf("a.package", Base)]``.
 
-    pydantic tells the members apart by their ``kind``. ``without`` names kinds that the field does not accept.
+    pydantic selects the member by its ``kind``. ``without`` names kinds that the field does not accept.
     """
 
     package: str

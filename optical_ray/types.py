@@ -1,4 +1,4 @@
-"""The words of the field as types: what flows between the rooms. Standard library only."""
+"""Types of information retrieval that the packages exchange. Standard library only."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ PerQueryScores = dict[str, dict[str, float]]
 
 
 class InputError(ValueError):
-    """What the user gave cannot be used; the message says where, what was got, what was expected, what to do."""
+    """An input cannot be used; the message names the place, the value, what was expected and what to do."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +39,7 @@ class Qrels:
     """Relevance judgements: ``topic_id -> doc_id -> grade``.
 
     Raises ``InputError`` for a topic without a document of grade >= ``relevance_level``: trec_eval's counters
-    are corrupted by such a topic, so it must be dropped (and counted) before.
+    are corrupted by such a topic, so it must be dropped (and counted) first.
     """
 
     grades: Mapping[str, Mapping[str, int]]
@@ -49,7 +49,7 @@ class Qrels:
         for topic_id, grades in self.grades.items():
             if not any(grade >= self.relevance_level for grade in grades.values()):
                 raise InputError(
-                    f"qrels: topic {topic_id!r} has no document of grade >= {self.relevance_level}; drop the topic"
+                    f"qrels: topic {topic_id!r} has no document of grade >= {self.relevance_level}. Drop the topic."
                 )
 
 
@@ -57,8 +57,8 @@ class Qrels:
 class Collection:
     """One split of a retrieval test collection: topics, documents and their judgements.
 
-    ``dropped`` counts what was left out and why, e.g. ``{"topics without keywords": 53}``. ``groups`` gives topics a
-    class (an intent), for a mean over classes if a few of them have most of the topics; empty without classes.
+    ``dropped`` counts what was left out by reason, e.g. ``{"topics without keywords": 53}``. ``groups`` assigns topics
+    to classes such as intents, for a mean over classes if a few have most of the topics; empty if there are no classes.
     """
 
     name: str
@@ -73,11 +73,11 @@ class Collection:
 
 @dataclass(frozen=True, slots=True)
 class RelevancePair:
-    """A query and a document that answers it, in the pivot language: what a teacher is trained on.
+    """A training example of a teacher: a query and a relevant document in the pivot language.
 
-    ``negatives`` are documents that do not answer it, hard ones. ``scores``: what a better judge (a cross-encoder) says
-    of the document and then of each negative, on any scale where differences count; empty where nobody was asked.
-    Raises ``InputError`` where there are scores of some of them alone.
+    ``negatives`` are hard negatives: documents that are not relevant. ``scores`` are those of a better judge (a
+    cross-encoder) for the document and then for each negative, on any scale on which differences have a meaning; empty
+    if there are no scores. Raises ``InputError`` unless all of these documents or none of them have a score.
     """
 
     query: str
@@ -88,5 +88,5 @@ class RelevancePair:
     def __post_init__(self) -> None:
         if self.scores and len(self.scores) != 1 + len(self.negatives):
             raise InputError(
-                f"scores: got {len(self.scores)}, expected {1 + len(self.negatives)}: of the document and each negative"
+                f"scores: got {len(self.scores)}, expected {1 + len(self.negatives)}: one for the document and one for each negative"
             )

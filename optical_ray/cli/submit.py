@@ -27,34 +27,43 @@ def command(
     set_: Settings = None,
     wait: Annotated[bool, typer.Option(help="Show the job's output until it ends.")] = True,  # noqa: FBT002 - an option
 ) -> None:
-    """Run the study as a Ray job, its launcher on the cluster; the same command again resumes it."""
+    """Run the study as a Ray job, with its launcher on the cluster; the same command resumes it."""
     raise typer.Exit(submit_study(spec, storage, set_ or [], address, wait=wait))
 
 
 def submit_study(spec: Path, storage: str, settings: Sequence[str], address: str, *, wait: bool) -> int:
     """Submit ``optical-ray run`` of ``spec`` to the job server at ``address``.
 
-    The file is sent unchanged and checked on the cluster, where the data are; environment variables that it names are
-    sent too if they are set here. Returns the job's exit code; 0 without ``wait``, and after Ctrl-C, which does not
-    stop the job.
+    The file and ``settings`` are sent unchanged and checked on the cluster, where the data are stored. Environment
+    variables in them are sent, too, if they are set here. Returns the job's exit code, or 0 without ``wait`` and after
+    Ctrl-C, which does not stop the job.
     """
     from optical_ray.cli.screen.terminal import console
     from optical_ray.config.load import VARIABLE, read_spec
 
     read_spec(spec)
     if not PurePosixPath(storage).is_absolute():
-        raise InputError(f"--storage {storage}: give an absolute folder that all nodes of the cluster share")
+        raise InputError(
+            f"--storage {storage}: not an absolute path. Give a folder that all nodes of the cluster share."
+        )
     client = _client(address)
-    arguments = ["--address", "auto", "--storage", storage, *(part for one in settings for part in ("--set", one))]
+    arguments = [
+        "--address",
+        "auto",
+        "--storage",
+        storage,
+        *(part for setting in settings for part in ("--set", setting)),
+    ]
     command = ["python", "-m", "optical_ray", "run", spec.name, *arguments]
-    named = {name for name, _ in VARIABLE.findall(spec.read_text(encoding="utf-8"))}
+    texts = (spec.read_text(encoding="utf-8"), *settings)
+    variables = {name for text in texts for name, _ in VARIABLE.findall(text)}
     with tempfile.TemporaryDirectory() as folder:
         shutil.copy(spec, folder)
         job = client.submit_job(
             entrypoint=shlex.join(command),
             runtime_env={
                 "working_dir": folder,
-                "env_vars": {name: os.environ[name] for name in sorted(named) if name in os.environ},
+                "env_vars": {name: os.environ[name] for name in sorted(variables) if name in os.environ},
             },
             metadata={"study": spec.stem},
         )
@@ -62,12 +71,12 @@ def submit_study(spec: Path, storage: str, settings: Sequence[str], address: str
     where = f"--address {shlex.quote(address)} {job}"
     screen.print(f"submitted as {job}; stop it with: ray job stop {where}", soft_wrap=True)
     if not wait:
-        screen.print(f"its output: ray job logs --follow {where}", soft_wrap=True)
+        screen.print(f"show its output with: ray job logs --follow {where}", soft_wrap=True)
         return 0
     try:
         asyncio.run(_follow(client, job, screen))
     except KeyboardInterrupt:
-        screen.print(f"\nthe job goes on; its output: ray job logs --follow {where}", soft_wrap=True)
+        screen.print(f"\nthe job continues; show its output with: ray job logs --follow {where}", soft_wrap=True)
         return 0
     info = client.get_job_info(job)
     if info.driver_exit_code is None:
@@ -80,7 +89,7 @@ def _client(address: str) -> Any:
     from ray.exceptions import AuthenticationError
     from ray.job_submission import JobSubmissionClient
 
-    for name in ("dashboard_sdk", "job.sdk"):  # what is uploaded, and how, is not ours to say
+    for name in ("dashboard_sdk", "job.sdk"):  # they log the upload
         logging.getLogger(f"ray.dashboard.modules.{name}").setLevel(logging.ERROR)
     logging.getLogger("ray._private.runtime_env.packaging").setLevel(logging.ERROR)
     try:
@@ -88,12 +97,13 @@ def _client(address: str) -> Any:
         client.list_jobs()
     except AuthenticationError as error:
         raise InputError(
-            f"--address {address}: it asks for a token: set RAY_AUTH_MODE=token, with the token in ~/.ray/auth_token"
+            f"--address {address}: the server requires a token. Set RAY_AUTH_MODE=token and store the token in "
+            "~/.ray/auth_token."
         ) from error
     except (ConnectionError, RuntimeError, ValueError) as error:
         raise InputError(
-            f"--address {address}: no Ray job server answers ({error}); it is the dashboard's address, as in "
-            "http://127.0.0.1:8265 (`ray dashboard cluster.yaml` forwards it)"
+            f"--address {address}: no Ray job server answers ({str(error)[:300]}). Give the dashboard's address, as in "
+            "http://127.0.0.1:8265 (`ray dashboard cluster.yaml` forwards it)."
         ) from error
     return client
 

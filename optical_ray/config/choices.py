@@ -1,4 +1,4 @@
-"""The kinds that a spec can choose from, as pydantic unions over what the rooms hold."""
+"""The kinds that a spec can choose from, as pydantic unions over the members of a package."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from optical_ray.tracking.interface import TrackerConfig
 
 
 class Block(BaseModel):
-    """A part of the config tree: it never changes, and it knows all of its keys."""
+    """Base of the config tree's blocks: immutable, and unknown keys are refused."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=True)
 
 
 def union_of(package: str, base: type[Any]) -> Any:
-    """The type "one of the kinds in ``package``", told apart by ``kind``."""
+    """The union of the kinds in ``package``, discriminated by ``kind``."""
     return Annotated[base, AnyOf(package, base)]
 
 

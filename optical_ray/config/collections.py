@@ -1,14 +1,15 @@
-"""Reads the collections of a YAML file that is not necessarily a whole spec."""
+"""Reads the collections of a YAML file, which may be a spec or a single collection."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
-import yaml
 from pydantic import TypeAdapter, ValidationError
 
 from optical_ray.config.choices import CollectionChoice
+from optical_ray.config.load import read_text
+from optical_ray.config.names import TargetName
+from optical_ray.config.yaml_text import parse_yaml
 from optical_ray.data.interface import CollectionDataset
 from optical_ray.types import InputError
 
@@ -18,14 +19,12 @@ def read_collections(path: Path) -> dict[str, CollectionDataset]:
 
     Raises ``InputError`` if the file is not a YAML file, or if a collection in it is not valid.
     """
-    try:
-        raw: Any = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, yaml.YAMLError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: not a readable YAML file ({str(error)[:300]})") from error
+    raw = parse_yaml(read_text(path), str(path))
+    data = raw.get("data") if isinstance(raw, dict) else None
     if isinstance(raw, dict) and "kind" in raw:
-        blocks = {str(raw.get("language", path.stem)): raw}
-    elif isinstance(raw, dict) and isinstance(raw.get("data"), dict) and raw["data"].get("collections"):
-        blocks = raw["data"]["collections"]
+        blocks, names = {str(raw.get("language", path.stem)): raw}, TypeAdapter(str)
+    elif isinstance(data, dict) and isinstance(data.get("collections"), dict) and data["collections"]:
+        blocks, names = data["collections"], TypeAdapter(TargetName)
     else:
         raise InputError(
             f"{path}: no collection (expected a block {{kind: ...}}, or a spec with data.collections). "
@@ -33,8 +32,8 @@ def read_collections(path: Path) -> dict[str, CollectionDataset]:
         )
     adapter: TypeAdapter[CollectionDataset] = TypeAdapter(CollectionChoice)
     try:
-        return {name: adapter.validate_python(block) for name, block in blocks.items()}
+        return {names.validate_python(name): adapter.validate_python(block) for name, block in blocks.items()}
     except ValidationError as error:
         first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"])
-        raise InputError(f"{path}: {where}: {first['msg'].removeprefix('Value error, ')}") from error
+        where = "".join(f"{part}: " for part in (path, ".".join(map(str, first["loc"]))) if str(part))
+        raise InputError(f"{where}{first['msg'].removeprefix('Value error, ')}") from error

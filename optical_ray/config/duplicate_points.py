@@ -18,7 +18,7 @@ from optical_ray.config.space import Float, Params, Value, active, corners, dime
 from optical_ray.losses.interface import Loss
 
 MAX_POINTS = 4096
-"""Points of a design that are compared; of a larger space, only its corners are."""
+"""Points of a design that are compared; of a larger space only the corners are."""
 
 Interval = tuple[float, float]
 
@@ -51,7 +51,7 @@ class _Region:
         texts = frozenset((path, str(value)) for path, value in forms[0].items() if not is_number[path])
         numbers = {path: _interval([form[path] for form in forms]) for path in forms[0] if is_number[path]}
         values = {path: list(dict.fromkeys(point[path] for point in points)) for path in points[0]}
-        setting = {path: found[0] if len(found) == 1 else _interval(found) for path, found in values.items()}
+        setting = {path: reached[0] if len(reached) == 1 else _interval(reached) for path, reached in values.items()}
         return cls(setting, texts, numbers)
 
     def overlap(self, other: _Region) -> dict[str, Interval] | None:

@@ -1,4 +1,4 @@
-"""A study: data, the trial's defaults, what is searched, how it is scored and what it may use."""
+"""The spec of a study: data, the trial's defaults, search space, evaluation and resources."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from pydantic import BeforeValidator, Field, field_validator, model_validator
 
 from optical_ray.config.baselines import Baselines, FirstStage
 from optical_ray.config.choices import BitextChoice, Block, CollectionChoice, RelevanceChoice, TrackerChoice
+from optical_ray.config.names import DatasetName, TargetName
 from optical_ray.config.space import Choice, Dimension, Float, Int, Params, active, dimensions
 from optical_ray.config.trial import TrialConfig
 from optical_ray.data.interface import BitextDataset, CollectionDataset, RelevanceDataset
@@ -26,6 +27,9 @@ else:
     RelevanceBlock = RelevanceChoice
     TrackerBlock = TrackerChoice
 
+RESERVED_NAMES = frozenset({"cache", "logs", "mlflow.db", "mlartifacts"})
+"""Files and folders of a storage next to its studies, see ``study.layout``."""
+
 UNITS = {"": 1, "B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12}
 
 
@@ -41,17 +45,17 @@ Bytes = Annotated[int, BeforeValidator(_bytes), Field(ge=0)]
 
 
 class DataConfig(Block):
-    """Where text comes from, by role; the names are the study's own."""
+    """The datasets by role, each with a name that the rest of the spec refers to."""
 
-    bitext: dict[str, BitextBlock] = Field(min_length=1)
-    collections: dict[str, CollectionBlock] = Field(min_length=1)
-    """By target language."""
-    relevance: dict[str, RelevanceBlock] = Field(default_factory=dict)
-    """Query-document pairs of the pivot, for a teacher that is trained."""
+    bitext: dict[DatasetName, BitextBlock] = Field(min_length=1)
+    collections: dict[TargetName, CollectionBlock] = Field(min_length=1)
+    """By target."""
+    relevance: dict[DatasetName, RelevanceBlock] = Field(default_factory=dict)
+    """Query-document pairs in the pivot language, for a teacher that is trained."""
 
 
 class EvaluationConfig(Block):
-    """What is scored. Not in a trial's key: scores attach to a trial."""
+    """What is scored. It is not part of a trial's key, because it does not change the student."""
 
     targets: tuple[str, ...] = ()
     """Empty: all collections."""
@@ -59,9 +63,9 @@ class EvaluationConfig(Block):
     every: int = Field(100, ge=1)
     """Steps between scorings on the eval split."""
     documents: Literal["student", "teacher"] = "student"
-    """Who reads the documents."""
+    """The encoder of the documents."""
     first_stage: FirstStage | None = None
-    """Who chooses the documents that are ranked; ``None``: all are."""
+    """Selects the documents that are ranked; ``None``: all documents are ranked."""
 
     @field_validator("metrics")
     @classmethod
@@ -79,7 +83,7 @@ class Asha(Block):
 
 
 class SearchConfig(Block):
-    """How configurations are chosen. ``num_trials`` counts configurations; each is run once for every seed."""
+    """How configurations are chosen. ``num_trials`` counts configurations; each runs once per seed."""
 
     mode: Literal["optimise", "estimate"] = "optimise"
     sampler: Literal["tpe", "random"] = "tpe"
@@ -89,11 +93,11 @@ class SearchConfig(Block):
     scheduler: Asha | None = None
     start_with: tuple[Params, ...] = ()
     startup_trials: int | None = Field(None, ge=0)
-    """Random ones before TPE models; ``None``: as many as ``start_with`` has, at least 4."""
+    """Configurations before TPE fits its model; ``None``: the length of ``start_with``, at least 4."""
 
 
 class ComputeConfig(Block):
-    """What a study may use. Nothing here changes a number."""
+    """The resources of a study; they do not change its results."""
 
     num_workers: int = Field(1, ge=1)
     cpus_per_worker: int = Field(1, ge=1)
@@ -102,15 +106,15 @@ class ComputeConfig(Block):
     """``None``: as many as fit."""
     max_attempts: int = Field(3, ge=1)
     keep: Literal["all", "best", "none"] = "all"
-    """Which students' weights stay after their trial."""
+    """Which students' weights are kept after their trial."""
     cache_limit: Bytes = 20 * 10**9
-    """Teacher embeddings larger than this are computed inside the step."""
+    """Bytes; teacher embeddings that need more are computed in each training step instead of stored."""
     checkpoint_every: int | None = Field(None, ge=1)
-    """Steps; ``None``: as ``evaluation.every``."""
+    """Steps; ``None``: ``evaluation.every``."""
 
 
 class Experiment(Block):
-    """The whole of a spec, resolved and checked."""
+    """A complete spec, resolved and checked."""
 
     name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")
     seed: int = 0
@@ -126,9 +130,16 @@ class Experiment(Block):
         validate_default=True,
     )
 
+    @field_validator("name")
+    @classmethod
+    def _not_reserved(cls, name: str) -> str:
+        if name in RESERVED_NAMES:
+            raise ValueError(f"{name!r} is a name that the storage uses itself. Give the study another name.")
+        return name
+
     @property
     def targets(self) -> tuple[str, ...]:
-        """The target languages, in the spec's order."""
+        """The names of the targets, in the spec's order."""
         return self.evaluation.targets or tuple(self.data.collections)
 
     @property
@@ -143,11 +154,11 @@ class Experiment(Block):
 
     @model_validator(mode="after")
     def _consistent(self) -> Experiment:
-        _known("evaluation.targets", self.evaluation.targets, "data.collections", self.data.collections)
-        _known("trial.data.bitext", self.trial.data.bitext, "data.bitext", self.data.bitext)
+        _check_known("evaluation.targets", self.evaluation.targets, "data.collections", self.data.collections)
+        _check_known("trial.data.bitext", self.trial.data.bitext, "data.bitext", self.data.bitext)
         if self.trial.teacher_training:
             data = self.trial.teacher_training.data
-            _known("trial.teacher_training.data", data, "data.relevance", self.data.relevance)
+            _check_known("trial.teacher_training.data", data, "data.relevance", self.data.relevance)
         search = self.search
         parse(search.objective)
         if search.objective not in self.evaluation.metrics:
@@ -156,25 +167,28 @@ class Experiment(Block):
                 f"({', '.join(self.evaluation.metrics)})"
             )
         if search.mode == "optimise" and search.num_trials is None and self.space:
-            raise ValueError("search.num_trials: say how many configurations to try, e.g. num_trials: 20")
+            raise ValueError("search.num_trials: missing. Give the number of configurations, e.g. num_trials: 20.")
         if search.mode == "estimate" and (search.scheduler or search.start_with or search.num_trials):
             raise ValueError(
-                "search: `estimate` runs the whole design: leave out num_trials, start_with and scheduler "
-                "(stopping losers early would bias the effects)"
+                "search: mode `estimate` runs the whole design (early stopping would bias the effects). "
+                "Leave out num_trials, start_with and scheduler."
             )
         if search.mode == "estimate":
             for path, dimension in dimensions(self.space):
                 if isinstance(dimension, Float) and dimension.points is None:
-                    raise ValueError(f"space.{path}.points: say how many an `estimate` design takes, e.g. points: 3")
+                    raise ValueError(f"space.{path}.points: missing, mode `estimate` needs it. Write e.g. points: 3.")
         if search.scheduler and search.seeds > 1:
-            raise ValueError("search.scheduler: early stopping needs seeds: 1 (a configuration runs its seeds in turn)")
+            raise ValueError(
+                "search.scheduler: a configuration runs its seeds one after another, so early stopping needs seeds: 1 "
+                f"(got seeds: {search.seeds})"
+            )
         for index, params in enumerate(search.start_with):
             for path, value in params.items():
                 where = f"search.start_with[{index}].{path}"
                 known = active(self.space, params)
                 if path not in known:
                     raise ValueError(f"{where}: not in `space` (has: {', '.join(known) or 'nothing'})")
-                _inside(where, known[path], value)
+                _check_value(where, known[path], value)
         workers = self.compute.num_workers
         for name, size in self._batch_sizes().items():
             if size % workers:
@@ -188,16 +202,16 @@ class Experiment(Block):
         return sizes
 
 
-def _known(where: str, names: tuple[str, ...], there: str, known: dict[str, Any]) -> None:
+def _check_known(where: str, names: tuple[str, ...], block: str, known: dict[str, Any]) -> None:
     for name in names:
         if name not in known:
-            raise ValueError(f"{where}: {name!r} is not in {there} (has: {', '.join(known) or 'nothing'})")
+            raise ValueError(f"{where}: {name!r} is not in {block} (has: {', '.join(known) or 'nothing'})")
 
 
-def _inside(where: str, dimension: Any, value: Any) -> None:
+def _check_value(where: str, dimension: Any, value: Any) -> None:
     if hasattr(dimension, "low"):
         if not (isinstance(value, (int, float)) and dimension.low <= value <= dimension.high):
-            raise ValueError(f"{where}: must lie in [{dimension.low}, {dimension.high}], got {value!r}")
+            raise ValueError(f"{where}: must be in [{dimension.low}, {dimension.high}], got {value!r}")
         if isinstance(dimension, Int) and (value - dimension.low) % dimension.step:
             raise ValueError(f"{where}: must be {dimension.low} + a multiple of {dimension.step}, got {value!r}")
     elif value not in dimension.grid() and not (isinstance(dimension, Choice) and value in dimension.of):

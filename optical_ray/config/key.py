@@ -14,11 +14,12 @@ KEY_DIGITS = 12
 
 
 def canonical(value: Any) -> Any:
-    """``value`` as plain JSON types, every field written out.
+    """Return ``value`` as plain JSON types, with every field.
 
     A field that was added to a config after its first release carries ``metadata={"since": N}`` (dataclass) or
-    ``json_schema_extra={"since": N}`` (pydantic): at its default it is left out, so that keys of older studies stay.
-    Raises ``TypeError`` for a value that has no exact JSON form.
+    ``json_schema_extra={"since": N}`` (pydantic): it is left out if it has its default, so that keys of older studies
+    do not change.
+    Raises ``TypeError`` for a value without an exact JSON form.
     """
     if isinstance(value, BaseModel):
         return {
@@ -50,10 +51,10 @@ def _default(field: Field[Any]) -> Any:
 
 
 def trial_key(trial: Any, seed: int, *, digests: Mapping[str, Any], dropped: Mapping[str, Any]) -> str:
-    """The key of the student that ``trial`` (a ``TrialConfig``) gives with ``seed``.
+    """Return the key of the student of ``trial`` (a ``TrialConfig``) and ``seed``.
 
-    ``digests`` identify the teacher, the student's initial weights and the bitext, in place of the blocks that name
-    them; ``dropped`` the pairs that are left out because they contain evaluation text.
+    ``digests`` identify the teacher, the student's initial weights and the bitext, in place of the blocks that describe
+    them; ``dropped`` identifies the pairs that are left out because they contain evaluation text.
     """
     config = canonical(trial)
     config["teacher"] = config["teacher_training"] = None
@@ -63,6 +64,6 @@ def trial_key(trial: Any, seed: int, *, digests: Mapping[str, Any], dropped: Map
 
 
 def digest(value: Any, digits: int = KEY_DIGITS) -> str:
-    """SHA-256 of the canonical JSON, the first ``digits`` hex digits."""
+    """Return the first ``digits`` hexadecimal digits of the SHA-256 of the canonical JSON."""
     text = json.dumps(canonical(value), sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
     return hashlib.sha256(text.encode()).hexdigest()[:digits]

@@ -1,4 +1,4 @@
-"""YAML to ``Experiment``: environment variables filled in, ``--set`` applied, every corner of the space checked."""
+"""Loads a spec: YAML to ``Experiment``, with environment variables and ``--set``, and checks the search space."""
 
 from __future__ import annotations
 
@@ -8,51 +8,62 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
-import yaml
 from pydantic import ValidationError
 
 from optical_ray.config.baselines import Control
 from optical_ray.config.choices import Block
 from optical_ray.config.experiment import Experiment
+from optical_ray.config.names import quoted
 from optical_ray.config.space import Choice, Params, active, corners
 from optical_ray.config.trial import TrialConfig
+from optical_ray.config.yaml_text import parse_yaml
 from optical_ray.types import InputError
 
 B = TypeVar("B", bound=Block)
 
 VARIABLE = re.compile(r"\$\{(\w+)(?::-([^}]*))?\}")
 SHARED = ("teacher", "teacher_training", "student.init", "data.bitext", "data.max_length", "data.read_as")
-"""Parts of a trial that all trials of a study share (what is prepared once depends on them)."""
+"""Parts of a trial that are equal in all trials of a study, because what is prepared once depends on them."""
+
+MAX_VALUE = 200
+"""Characters of a wrong value that a message shows."""
 
 
 def load(path: Path, settings: Sequence[str] = (), environment: Mapping[str, str] | None = None) -> Experiment:
-    """Read and check the spec at ``path``; ``settings`` are ``a.b=value`` with a YAML value each.
+    """Read and check the spec at ``path``; each of ``settings`` is ``a.b=value`` with a value in YAML.
 
-    Raises ``InputError`` with the dotted path, what was got, what was expected.
+    ``${NAME}`` and ``${NAME:-default}`` in strings are replaced by variables of ``environment`` (default: that of the
+    process). Raises ``InputError`` with the dotted path, the value and what was expected.
     """
-    raw = _filled(read_spec(path), os.environ if environment is None else environment, str(path))
+    variables = os.environ if environment is None else environment
+    raw = _with_variables(read_spec(path), variables, str(path))
     for setting in settings:
-        _set(raw, setting)
+        _set(raw, setting, variables)
     experiment = _validated(Experiment, raw)
     check_corners(experiment)
     return experiment
 
 
 def read_spec(path: Path) -> dict[str, Any]:
-    """The mapping in the file at ``path``, its variables as they stand; raises ``InputError`` where it is none."""
-    try:
-        raw = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise InputError(f"{path}: {error.strerror or error}; give the path of a study's YAML") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: not YAML: {' '.join(str(error).split())}") from error
+    """Read the mapping in the file at ``path`` without replacing variables; raises ``InputError`` if it has none."""
+    raw = parse_yaml(read_text(path), str(path))
     if not isinstance(raw, dict):
         raise InputError(f"{path}: expected a mapping with name, data, trial, ...; got {type(raw).__name__}")
     return raw
 
 
+def read_text(path: Path) -> str:
+    """Read a YAML file; raises ``InputError`` if that is not possible."""
+    try:
+        return path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise InputError(f"{path}: {error.strerror or error}. Give the path of a YAML file.") from error
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path}: not YAML: {error}. Store it as UTF-8.") from error
+
+
 def from_dict(raw: Mapping[str, Any]) -> Experiment:
-    """Check a resolved spec (as ``study.json`` holds it)."""
+    """Check a resolved spec, as ``study.json`` stores it."""
     return _validated(Experiment, dict(raw))
 
 
@@ -62,10 +73,10 @@ def trial_from_dict(raw: Mapping[str, Any]) -> TrialConfig:
 
 
 def with_params(experiment: Experiment, params: Params) -> TrialConfig:
-    """The study's trial with ``params`` at their dotted paths; raises ``InputError`` where that makes no trial."""
+    """Return the study's trial with ``params`` at their dotted paths; raises ``InputError`` if it is not valid."""
     raw = experiment.trial.model_dump(mode="json")
     known = active(experiment.space, params)
-    for path, dimension in sorted(known.items(), key=lambda item: item[0].count(".")):  # a block before what is in it
+    for path, dimension in sorted(known.items(), key=lambda item: item[0].count(".")):  # a block before its parts
         if path not in params:
             continue
         block, name = _find(raw, path, f"space.{path}")
@@ -78,14 +89,14 @@ def with_params(experiment: Experiment, params: Params) -> TrialConfig:
 
 
 def control_trial(experiment: Experiment, name: str) -> TrialConfig:
-    """The trial of the control ``name`` of ``baselines``; raises ``InputError`` where its ``params`` make none."""
+    """Return the trial of the control ``name`` of ``baselines``; raises ``InputError`` if it is not valid."""
     control = experiment.baselines[name]
     assert isinstance(control, Control)
     raw = experiment.trial.model_dump(mode="json")
     for path, value in control.params.items():
         where = f"baselines.{name}.params.{path}"
         if _is_shared(path):
-            raise InputError(f"{where}: all students of a study share this")
+            raise InputError(f"{where}: all students of a study share this. Leave it out.")
         block, last = _find(raw, path, where)
         block[last] = value
     return _validated(TrialConfig, raw, prefix="trial")
@@ -96,15 +107,15 @@ def _is_shared(path: str) -> bool:
 
 
 def check_corners(experiment: Experiment) -> None:
-    """Build every corner of the space: what cannot be run is said before anything is asked for.
+    """Build the trial of every corner of the space, so that errors are reported before anything runs.
 
-    Raises ``InputError`` for a path that is not there or that all trials share, a value that the trial refuses,
-    and a language that a bitext lacks.
+    Raises ``InputError`` for a path that does not exist or that all trials share, for a value that the trial refuses,
+    and for a language that a bitext does not have.
     """
     raw = experiment.trial.model_dump(mode="json")
     for path in experiment.space:
         if _is_shared(path):
-            raise InputError(f"space.{path}: all trials of a study share this; make a study for each value")
+            raise InputError(f"space.{path}: all trials of a study share this. Make a study for each value.")
         _find(raw, path, f"space.{path}")
     languages = {name: experiment.data.bitext[name].languages() for name in experiment.trial.data.bitext}
     for params in [*corners(experiment.space), *experiment.search.start_with]:
@@ -132,12 +143,12 @@ def _validated(model: type[B], raw: dict[str, Any], prefix: str = "") -> B:
     try:
         return model.model_validate(raw)
     except ValidationError as error:
-        lines = [_said(item, raw, prefix) for item in error.errors()]
+        lines = [_message(item, raw, prefix) for item in error.errors()]
         raise InputError("\n".join(dict.fromkeys(lines))) from error
 
 
-def _said(item: Any, raw: Any, prefix: str) -> str:
-    """One pydantic error as ``dotted.path: message``; union tags in the location are left out."""
+def _message(item: Any, raw: Any, prefix: str) -> str:
+    """Format one pydantic error as ``dotted.path: message``; union tags in the location are left out."""
     path, node = [prefix] if prefix else [], raw
     for index, part in enumerate(item["loc"]):
         inside = isinstance(node, (dict, list)) and (part in node if isinstance(node, dict) else isinstance(part, int))
@@ -149,23 +160,29 @@ def _said(item: Any, raw: Any, prefix: str) -> str:
         path.append(str(part))
     where, message = ".".join(path), item["msg"].removeprefix("Value error, ")
     if item["type"] in ("extra_forbidden", "unexpected_keyword_argument"):
-        return f"{where}: unknown key; look for a typing error or leave it out"
+        return f"{where}: unknown key. Check its spelling or leave it out."
     if item["type"] == "missing":
-        return f"{where}: missing; give it a value"
+        return f"{where}: missing. Give it a value."
     if item["type"] == "value_error":
-        names_field = re.match(
-            r"[\w.\[\]]+(, [\w.]+)*: ", message
-        )  # our own messages start with the field they speak of
+        names_field = re.match(r"[\w.\[\]]+(, [\w.]+)*: ", message)  # messages of this package start with a field
         return f"{where}{'.' if names_field else ': '}{message}" if where else message
-    return f"{where}: {message[:1].lower()}{message[1:]}, got {item['input']!r}"
+    value = item["input"]
+    is_unquoted = item["type"] == "string_type" and not isinstance(value, (dict, list, tuple))
+    remedy = f". Quote it in YAML: {quoted(value)}." if is_unquoted else ""
+    return f"{where}: {message[:1].lower()}{message[1:]}, got {_shortened(value)}{remedy}"
 
 
-def _filled(node: Any, environment: Mapping[str, str], where: str) -> Any:
-    """Put environment variables into every string."""
+def _shortened(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= MAX_VALUE else f"{text[:MAX_VALUE]}..."
+
+
+def _with_variables(node: Any, environment: Mapping[str, str], where: str) -> Any:
+    """Replace the environment variables in every string."""
     if isinstance(node, dict):
-        return {key: _filled(value, environment, f"{where}: {key}") for key, value in node.items()}
+        return {key: _with_variables(value, environment, f"{where}: {key}") for key, value in node.items()}
     if isinstance(node, list):
-        return [_filled(value, environment, where) for value in node]
+        return [_with_variables(value, environment, where) for value in node]
     if not isinstance(node, str):
         return node
 
@@ -173,52 +190,50 @@ def _filled(node: Any, environment: Mapping[str, str], where: str) -> Any:
         value = environment.get(match[1], match[2])
         if value is None:
             raise InputError(
-                f"{where}: ${{{match[1]}}} is not set; export {match[1]}=... or write ${{{match[1]}:-default}}"
+                f"{where}: ${{{match[1]}}} is not set. export {match[1]}=... or write ${{{match[1]}:-default}}"
             )
         return value
 
     return VARIABLE.sub(value_of, node)
 
 
-def _set(raw: dict[str, Any], setting: str) -> None:
-    """Apply one ``a.b=value``; a part that is not there yet is made."""
+def _set(raw: dict[str, Any], setting: str, environment: Mapping[str, str]) -> None:
+    """Apply one ``a.b=value``; blocks that do not exist are added."""
     path, sign, text = setting.partition("=")
+    where = f"--set {setting[:MAX_VALUE]!r}"
     if not sign or not path:
-        raise InputError(f"--set {setting!r}: expected dotted.path=value")
-    try:
-        value = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise InputError(f"--set {setting!r}: the value is not YAML") from error
+        raise InputError(f"{where}: expected dotted.path=value")
+    value = _with_variables(parse_yaml(text, where), environment, where)
     node = raw
     *parents, last = path.split(".")
-    if parents and parents[0] == "space":  # the keys of a space hold dots themselves
+    if parents and parents[0] == "space":  # the keys of a space contain dots
         parents, last = ["space"], path.removeprefix("space.")
     for part in parents:
         node = node.setdefault(part, {})
         if not isinstance(node, dict):
-            raise InputError(f"--set {setting!r}: {part!r} is no block")
+            raise InputError(f"{where}: {part!r} is not a block (got {_shortened(node)})")
     node[last] = value
 
 
 def _find(raw: dict[str, Any], path: str, where: str) -> tuple[Any, str | int]:
-    """The block or list that holds ``path``, and the name or place in it.
+    """Return the block or list that contains ``path``, and the key or index in it.
 
-    Raises ``InputError`` where it is not there.
+    Raises ``InputError`` if it does not exist.
     """
     block: Any = raw
     *parents, last = path.split(".")
     for part in parents:
-        inner = block[_place(block, part, where, "block ")]
+        inner = block[_key_in(block, part, where, "block ")]
         if not isinstance(inner, (dict, list)):
-            raise InputError(f"{where}: the trial has no block {part!r} there, but {inner!r}")
+            raise InputError(f"{where}: {part!r} in the trial is not a block (got {_shortened(inner)})")
         block = inner
-    return block, _place(block, last, where)
+    return block, _key_in(block, last, where)
 
 
-def _place(block: dict[str, Any] | list[Any], part: str, where: str, noun: str = "") -> str | int:
+def _key_in(block: dict[str, Any] | list[Any], part: str, where: str, noun: str = "") -> str | int:
     if isinstance(block, dict) and part in block:
         return part
     if isinstance(block, list) and part.isdecimal() and int(part) < len(block):
         return int(part)
-    there = block if isinstance(block, dict) else map(str, range(len(block)))
-    raise InputError(f"{where}: the trial has no {noun}{part!r} there (has: {', '.join(there)})")
+    names = block if isinstance(block, dict) else map(str, range(len(block)))
+    raise InputError(f"{where}: the trial has no {noun}{part!r} there (has: {', '.join(names)})")

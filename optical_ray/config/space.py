@@ -1,10 +1,10 @@
-"""The search space: dotted paths into the trial, each with a dimension."""
+"""The search space: a dimension for each of some dotted paths into the trial."""
 
 from __future__ import annotations
 
 import itertools
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Annotated, Any, Literal
 
 import numpy as np
@@ -12,13 +12,14 @@ from pydantic import Field, ValidationError, model_validator
 
 from optical_ray.config.choices import Block
 from optical_ray.config.trial import SUBSET_SIGN
+from optical_ray.data.languages import Language
 
 Value = float | int | str
 Design = Literal["lattice", "leave_one_out", "orders"]
 
 
 class Float(Block):
-    """A real number in [low, high], uniform or log-uniform; ``points``: how many an ``estimate`` design takes."""
+    """A real number in [low, high], uniform or log-uniform; ``points``: the number of values in mode ``estimate``."""
 
     kind: Literal["float"] = "float"
     low: float
@@ -46,7 +47,7 @@ class Float(Block):
 
 
 class Int(Block):
-    """A whole number in [low, high], uniform or log-uniform."""
+    """An integer in [low, high], uniform or log-uniform."""
 
     kind: Literal["int"] = "int"
     low: int
@@ -58,7 +59,7 @@ class Int(Block):
     def _ordered(self) -> Int:
         _check_range(self.low, self.high, log=self.log)
         if self.log and self.step != 1:
-            raise ValueError("step: must be 1 where log is true")
+            raise ValueError(f"step: must be 1 if log is true, got {self.step}")
         return self
 
     def corners(self) -> list[Value]:
@@ -73,7 +74,7 @@ class Int(Block):
 class Choice(Block):
     """One of the values of ``of``: scalars, or whole blocks such as ``{kind: greedy}``.
 
-    A block may hold dimensions of its own, which exist only where it is chosen:
+    A block may contain dimensions, which exist only if the block is chosen:
     ``{kind: optimal_transport, solver: {kind: sinkhorn, epsilon: {kind: float, low: 0.01, high: 1.0, log: true}}}``.
     """
 
@@ -84,13 +85,13 @@ class Choice(Block):
     def _distinct(self) -> Choice:
         labels = [self.label(option) for option in self.of]
         if len(set(labels)) != len(labels):
-            raise ValueError(f"of: an option is there twice: {', '.join(map(str, labels))}")
+            raise ValueError(f"of: an option occurs twice: {', '.join(map(str, labels))}")
         for option in self.of:
-            _parted(option, "")
+            _separate(option, "")
         return self
 
     def label(self, option: Any) -> Value:
-        """How an option is written in params: a scalar as it is, a block by its ``kind`` where that tells it apart."""
+        """The option in params: a scalar itself, a block's ``kind`` if no other block has it, otherwise JSON."""
         if isinstance(option, (str, int, float)):
             return option
         kinds = [other.get("kind") for other in self.of if isinstance(other, dict)]
@@ -99,14 +100,15 @@ class Choice(Block):
         return json.dumps(option, sort_keys=True)
 
     def option(self, label: Value) -> Any:
-        """The option of a label, without the dimensions that it holds."""
-        found = next((option for option in self.of if self.label(option) == label), label)
-        return _parted(found, "")[0]
+        """The option of a label, without the dimensions in it."""
+        return _separate(self._option(label), "")[0]
 
     def inner(self, label: Value, path: str) -> dict[str, AnyDimension]:
-        """The dimensions that exist where ``label`` is chosen, by their path; the choice itself lies at ``path``."""
-        found = next((option for option in self.of if self.label(option) == label), label)
-        return _parted(found, path)[1]
+        """The dimensions in the option of a label, by path; ``path`` is that of the choice itself."""
+        return _separate(self._option(label), path)[1]
+
+    def _option(self, label: Value) -> Any:
+        return next((option for option in self.of if self.label(option) == label), label)
 
     def corners(self) -> list[Value]:
         """Every option."""
@@ -120,15 +122,15 @@ class Choice(Block):
 class Subset(Block):
     """A set of languages, ``min_size`` to ``max_size`` of ``of``; written as a label such as ``"de+hi"``.
 
-    ``design`` says which sets there are: ``lattice`` all of them; ``leave_one_out`` single languages, all but one, and
-    all; ``orders`` the prefixes of ``orders`` random orders of the languages (2 unless given) and of the same orders
-    backwards, which average to an unbiased Shapley value (Castro, Gomez and Tejada 2009) unless ``max_size`` cuts them
-    off. Every language is in as many sets as any other
-    in the first two, and in as many steps "without it, with it" in the third.
+    ``design`` selects the sets: ``lattice``: all sets; ``leave_one_out``: single languages, all but one, and all;
+    ``orders``: the prefixes of ``orders`` random orders of the languages (default 2) and of their reverses, which give
+    an unbiased estimate of the Shapley value (Castro, Gomez and Tejada 2009) unless ``max_size`` removes some of them.
+    The designs are balanced: in the first two, every language is in the same number of sets; in the third, every
+    language is added to a set equally often.
     """
 
     kind: Literal["subset"] = "subset"
-    of: tuple[str, ...] = Field(min_length=1)
+    of: tuple[Language, ...] = Field(min_length=1)
     min_size: int = Field(1, ge=1)
     max_size: int | None = Field(None, ge=1)
     design: Design = Field("lattice", json_schema_extra={"since": 2})
@@ -137,14 +139,16 @@ class Subset(Block):
     @model_validator(mode="after")
     def _ordered(self) -> Subset:
         if len(set(self.of)) != len(self.of):
-            raise ValueError(f"of: a language is named twice: {', '.join(self.of)}")
+            raise ValueError(f"of: a language occurs twice: {', '.join(self.of)}")
         if any(SUBSET_SIGN in name for name in self.of):
-            raise ValueError(f"of: a language's code must not hold {SUBSET_SIGN!r}")
+            raise ValueError(f"of: a language's code must not contain {SUBSET_SIGN!r}, got {', '.join(self.of)[:200]}")
         if self.min_size > self.largest:
             raise ValueError(f"min_size: must be <= {self.largest}, the largest set, got {self.min_size}")
         if self.orders is not None and self.design != "orders":
-            raise ValueError(f"orders: is read by design: orders alone, got design: {self.design}")
-        if not self._sets():
+            raise ValueError(
+                f"orders: needs design: orders, got design: {self.design}. Change the design or leave out orders."
+            )
+        if not self._sets_by_size():
             raise ValueError(f"design: {self.design} has no set of {self.min_size} to {self.largest} languages")
         return self
 
@@ -155,31 +159,29 @@ class Subset(Block):
 
     def corners(self) -> list[Value]:
         """Every smallest set, and a largest one."""
-        sizes = [len(languages) for languages in self._sets()]
-        return [
-            SUBSET_SIGN.join(languages)
-            for place, languages in enumerate(self._sets())
-            if len(languages) == sizes[0] or place == sizes.index(sizes[-1])
-        ]
+        smallest, *others = self._sets_by_size()
+        largest = itertools.islice(others[-1], 1) if others else ()
+        return [SUBSET_SIGN.join(languages) for languages in itertools.chain(smallest, largest)]
 
     def grid(self) -> list[Value]:
         """Every set of the design, small ones first."""
-        return [SUBSET_SIGN.join(languages) for languages in self._sets()]
+        return [SUBSET_SIGN.join(languages) for languages in itertools.chain(*self._sets_by_size())]
 
-    def _sets(self) -> list[tuple[str, ...]]:
+    def _sets_by_size(self) -> list[Iterable[tuple[str, ...]]]:
+        """The sets of each size that the design has, small ones first; a lattice is too large to build all of them."""
         names, size = sorted(self.of), len(self.of)
         if self.design == "orders":
-            found = _prefixes(names, self.orders or 2)
-        else:
-            sizes = range(1, size + 1) if self.design == "lattice" else sorted({1, size - 1, size} - {0})
-            found = [languages for length in sizes for languages in itertools.combinations(names, length)]
-        return [languages for languages in found if self.min_size <= len(languages) <= self.largest]
+            prefixes = _prefixes(names, 2 if self.orders is None else self.orders)
+            groups = {length: list(group) for length, group in itertools.groupby(prefixes, key=len)}
+            return [group for length, group in groups.items() if self.min_size <= length <= self.largest]
+        sizes = range(1, size + 1) if self.design == "lattice" else sorted({1, size - 1, size} - {0})
+        return [itertools.combinations(names, length) for length in sizes if self.min_size <= length <= self.largest]
 
 
 def _prefixes(names: list[str], num_orders: int) -> list[tuple[str, ...]]:
     """The distinct prefixes of random orders and of their reverses, small ones first."""
     random = np.random.default_rng(0)
-    orders = [[names[place] for place in random.permutation(len(names))] for _ in range(num_orders)]
+    orders = [[names[index] for index in random.permutation(len(names))] for _ in range(num_orders)]
     both = [direction for order in orders for direction in (order, order[::-1])]
     prefixes = {tuple(sorted(order[:length])) for order in both for length in range(1, len(names) + 1)}
     return sorted(prefixes, key=lambda languages: (len(languages), languages))
@@ -191,29 +193,30 @@ Space = Mapping[str, AnyDimension]
 Params = dict[str, Value]
 
 KINDS: dict[str, type[AnyDimension]] = {"float": Float, "int": Int, "choice": Choice, "subset": Subset}
-SIGNS = {"low", "high", "of"}
+DIMENSION_FIELDS = {"low", "high", "of"}
+"""Fields that tell a dimension from another block with the same kind."""
 
 
-def _parted(option: Any, path: str) -> tuple[Any, dict[str, AnyDimension]]:
-    """A block without its dimensions, and those by their path; the parts of a list are numbered from 0."""
+def _separate(option: Any, path: str) -> tuple[Any, dict[str, AnyDimension]]:
+    """Return a block without the dimensions in it, and these by path; items of a list are numbered from 0."""
     inner: dict[str, AnyDimension] = {}
     if isinstance(option, (list, tuple)):
-        parts = [_parted(value, f"{path}.{place}" if path else str(place)) for place, value in enumerate(option)]
-        return [part for part, _ in parts], {where: found for _, deeper in parts for where, found in deeper.items()}
+        parts = [_separate(value, f"{path}.{index}" if path else str(index)) for index, value in enumerate(option)]
+        return [part for part, _ in parts], {where: item for _, deeper in parts for where, item in deeper.items()}
     if not isinstance(option, dict):
         return option, {}
     plain: dict[str, Any] = {}
     for key, value in option.items():
         where = f"{path}.{key}" if path else key
-        if isinstance(value, dict) and value.get("kind") in KINDS and SIGNS & value.keys():
+        if isinstance(value, dict) and value.get("kind") in KINDS and DIMENSION_FIELDS & value.keys():
             try:
                 inner[where] = KINDS[value["kind"]].model_validate(value)
             except ValidationError as error:
-                said = error.errors()[0]
-                place = ".".join([where, *map(str, said["loc"])])
-                raise ValueError(f"of: {place}: {said['msg'].removeprefix('Value error, ')}") from error
+                first = error.errors()[0]
+                field = ".".join([where, *map(str, first["loc"])])
+                raise ValueError(f"of: {field}: {first['msg'].removeprefix('Value error, ')}") from error
         else:
-            plain[key], deeper = _parted(value, where)
+            plain[key], deeper = _separate(value, where)
             inner |= deeper
     return plain, inner
 
@@ -222,11 +225,11 @@ def _check_range(low: float, high: float, *, log: bool) -> None:
     if not low <= high:
         raise ValueError(f"low, high: need low <= high, got {{low={low}}}, {{high={high}}}")
     if log and low <= 0:
-        raise ValueError(f"low: must be > 0 where log is true, got {low}")
+        raise ValueError(f"low: must be > 0 if log is true, got {low}")
 
 
 def active(space: Space, params: Mapping[str, Value]) -> dict[str, AnyDimension]:
-    """The dimensions that exist under ``params``: those of the space, and those inside of the chosen blocks."""
+    """The dimensions that exist under ``params``: those of the space, and those in the chosen blocks."""
     dimensions = dict(space)
     for path, dimension in space.items():
         if isinstance(dimension, Choice) and path in params:
@@ -235,7 +238,7 @@ def active(space: Space, params: Mapping[str, Value]) -> dict[str, AnyDimension]
 
 
 def dimensions(space: Space) -> Iterator[tuple[str, AnyDimension]]:
-    """Every dimension with its path, those inside of blocks too."""
+    """Every dimension with its path, including those in blocks."""
     for path, dimension in space.items():
         yield path, dimension
         if isinstance(dimension, Choice):
@@ -244,7 +247,7 @@ def dimensions(space: Space) -> Iterator[tuple[str, AnyDimension]]:
 
 
 def corners(space: Space, limit: int = 4096) -> Iterator[Params]:
-    """Every combination of extremes; where there are more than ``limit``, each dimension's extremes alone."""
+    """Every combination of extremes; if there are more than ``limit``, the extremes of one dimension at a time."""
     extremes = {path: dimension.corners() for path, dimension in space.items()}
     if np.prod([len(values) for values in extremes.values()], dtype=float) <= limit:
         yield from _product(space, lambda dimension: dimension.corners())
@@ -254,7 +257,7 @@ def corners(space: Space, limit: int = 4096) -> Iterator[Params]:
 
 
 def grid(space: Space) -> list[Params]:
-    """The full factorial design, the last dimension fastest; a chosen block's own dimensions stay inside of it."""
+    """The full factorial design, the last dimension fastest; dimensions in a block vary only where it is chosen."""
     return list(_product(space, lambda dimension: dimension.grid()))
 
 

@@ -1,4 +1,4 @@
-"""A trial: everything that can change a number, and nothing that cannot."""
+"""The configuration of a trial: everything that changes its results, and nothing else."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from pydantic import Field, field_validator, model_validator
 
 from optical_ray.config.choices import Block, EncoderChoice, LossChoice
+from optical_ray.data.languages import Language, require_language
 from optical_ray.encoders.interface import EncoderConfig
 from optical_ray.losses.interface import Loss
 from optical_ray.losses.optimal_transport import OptimalTransport
@@ -24,11 +25,11 @@ SUBSET_SIGN = "+"
 
 
 class TeacherTraining(Block):
-    """The study's first stage: contrastive MaxSim with in-batch negatives on query-document pairs of the pivot.
+    """Training of the teacher: contrastive MaxSim with in-batch negatives on query-document pairs of the pivot.
 
-    ``negatives``: hard ones that every query brings (those that it has, over again where they are fewer).
-    ``kl_weight``: weight of the divergence from what a cross-encoder says of a query's own document and negatives
-    (Santhanam et al. 2022, ColBERTv2), beside the contrastive loss.
+    ``negatives``: hard negatives per query; if a query has fewer, they are repeated. ``kl_weight``: weight, in addition
+    to the contrastive loss, of the divergence from a cross-encoder's scores of a query's own document and negatives
+    (Santhanam et al. 2022, ColBERTv2).
     """
 
     data: tuple[str, ...] = Field(min_length=1)
@@ -47,14 +48,14 @@ class TeacherTraining(Block):
     @model_validator(mode="after")
     def _judged(self) -> TeacherTraining:
         if self.kl_weight and not self.negatives:
-            raise ValueError("kl_weight: scores are compared among a query's own documents: set negatives too")
+            raise ValueError("kl_weight: compares the scores of hard negatives (got negatives: 0): set negatives too")
         return self
 
 
 class LoraConfig(Block):
     """Low-rank adapters in place of full fine-tuning (Hu et al. 2021, arXiv 2106.09685), through ``peft``.
 
-    The projection is trained in full beside them; at the end they are merged into the weights.
+    The projection is trained in full; at the end the adapters are merged into the weights.
     """
 
     rank: int = Field(8, ge=1)
@@ -70,16 +71,16 @@ class LoraConfig(Block):
 
 
 class StudentConfig(Block):
-    """Where the student starts, what of it is trained, and how."""
+    """The student's initial weights, which of them are trained, and how."""
 
     init: Literal["teacher"] | EncoderBlock = "teacher"
     freeze_embeddings: bool = False
     lora: LoraConfig | None = Field(None, json_schema_extra={"since": 2})
-    """``None``: all weights are trained; else the adapters and the projection."""
+    """``None``: all weights are trained; otherwise the adapters and the projection."""
     gradient_checkpointing: bool = Field(False, json_schema_extra={"since": 2})
-    """Compute each layer again on the way back: less memory, a third more time."""
+    """Recompute each layer in the backward pass: less memory, about a third more time."""
     precision: Literal["float32", "bfloat16"] = Field("float32", json_schema_extra={"since": 2})
-    """Of the student's forward and backward pass in training; weights, loss and transport are float32 always."""
+    """Of the student's forward and backward pass in training; weights, loss and transport are always float32."""
 
 
 class BitextConfig(Block):
@@ -87,34 +88,34 @@ class BitextConfig(Block):
 
     bitext: tuple[str, ...] = Field(min_length=1)
     """Names under ``data.bitext``."""
-    source_languages: tuple[str, ...] = Field(min_length=1)
+    source_languages: tuple[Language, ...] = Field(min_length=1)
     pairs: int | None = Field(None, ge=1)
-    """The budget; ``None``: all that there is."""
+    """The budget; ``None``: all pairs."""
     budget: Literal["fixed_total", "per_language"] = "fixed_total"
     content: Literal["independent", "matched"] = "independent"
     """``matched``: the same pivot sentences in every source language (a multi-parallel bitext)."""
     subsample_seed: int = 0
-    """Of the choice of pairs within the budget; replicates share it."""
+    """Seed of the choice of pairs within the budget; the same for all seeds of a trial."""
     temperature: float = Field(1.0, gt=0)
     repeat: bool = False
     batch_size: int = Field(64, ge=1)
     max_length: int = Field(32, ge=4)
-    """Pieces of a sentence at most, specials included."""
+    """Maximum number of tokens of a sentence, special tokens included."""
     read_as: Literal["query", "document"] = "query"
-    """The marker that both sides carry."""
+    """The marker of both sides of a pair."""
     leaks: Literal["drop", "keep"] = Field("drop", json_schema_extra={"since": 2})
-    """What becomes of pairs that hold the text of an evaluation topic or document."""
+    """Whether pairs that contain the text of an evaluation topic or document are dropped."""
 
     @field_validator("source_languages", mode="before")
     @classmethod
     def _label(cls, value: Any) -> Any:
-        """Accept the label ``"de+hi"`` for the set of both."""
+        """Accept the label ``"de+hi"`` for the set of both; sort the languages and remove repeated ones."""
         languages = value.split(SUBSET_SIGN) if isinstance(value, str) else value
-        return sorted(set(filter(None, languages))) if isinstance(languages, (list, tuple)) else languages
+        return sorted(set(map(require_language, languages))) if isinstance(languages, (list, tuple)) else languages
 
 
 class AnchorConfig(Block):
-    """The pivot's side of a pair: the student stays near the teacher on it."""
+    """The anchor term of the loss, which keeps the student near the teacher on the pivot's side of a pair."""
 
     weight: float = Field(0.5, ge=0)
 
@@ -130,7 +131,7 @@ class OptimizerConfig(Block):
 
 
 class TrialConfig(Block):
-    """One student's whole configuration, but for the seed."""
+    """The configuration of one student except for the seed."""
 
     teacher: EncoderBlock
     teacher_training: TeacherTraining | None = None
@@ -141,16 +142,16 @@ class TrialConfig(Block):
     optimizer: OptimizerConfig = OptimizerConfig()
 
     @model_validator(mode="after")
-    def _whole(self) -> TrialConfig:
+    def _consistent(self) -> TrialConfig:
         if not self.teacher.is_trained and self.teacher_training is None:
             raise ValueError(
-                f"teacher_training: a teacher of kind {self.teacher.kind!r} is randomly initialised. "
+                f"teacher_training: missing, and a teacher of kind {self.teacher.kind!r} is randomly initialised. "
                 "Name the data to train it on, e.g. {data: [en], steps: 400}."
             )
         if self.student.init != "teacher" and not self.student.init.is_trained:
             raise ValueError(
-                f"student.init: kind {self.student.init.kind!r} is randomly initialised, and nothing "
-                "trains it. Use 'teacher' or a pretrained encoder."
+                f"student.init: kind {self.student.init.kind!r} is randomly initialised and would not be trained. "
+                "Use 'teacher' or a pretrained encoder."
             )
         encoders = [self.teacher] if self.student.init == "teacher" else [self.teacher, self.student.init]
         names = ("teacher", "student.init")
@@ -159,15 +160,15 @@ class TrialConfig(Block):
             raise ValueError(widths_differ(*widths))
         longest = min(max(encoder.query_length, encoder.document_length) for encoder in encoders)
         if self.data.max_length > longest:
-            raise ValueError(f"data.max_length: the encoder reads {longest} pieces at most, got {self.data.max_length}")
+            raise ValueError(f"data.max_length: must be <= {longest}, the encoder's limit, got {self.data.max_length}")
         return self
 
 
 def widths_differ(teacher: int | None, student: int | None) -> str:
-    """What to say where student and teacher have vectors of different widths."""
+    """The message for a student and a teacher with vectors of different widths."""
     return (
         f"student.init.dim: the student's vectors have {student} numbers, the teacher's {teacher}; set "
-        f"student.init.dim: {teacher}, or teacher.dim: {student} where its checkpoint has no projection"
+        f"student.init.dim: {teacher}, or teacher.dim: {student} if its checkpoint has no projection"
     )
 
 
@@ -178,13 +179,13 @@ def reads_idf(trial: TrialConfig) -> bool:
 
 
 def trims_vocabulary(trial: TrialConfig) -> bool:
-    """Whether an encoder of the trial keeps only the pieces of the study's text."""
+    """Whether an encoder of the trial keeps only the tokens of the study's text."""
     init = trial.teacher if trial.student.init == "teacher" else trial.student.init
     return trial.teacher.trim_vocabulary or init.trim_vocabulary
 
 
 def _width(name: str, encoder: EncoderConfig) -> int | None:
-    """Width of an encoder's vectors as far as files tell; what is wrong with them is said before anything runs."""
+    """Width of an encoder's vectors, or None if it is unknown before a download; ``ValueError`` if a file is bad."""
     try:
         return encoder.width_before_download()
     except InputError as error:

@@ -68,15 +68,15 @@ def check_baselines(experiment: Experiment, preparation: Preparation) -> None:
             continue
         if isinstance(baseline, Bm25):
             require_bm25s()
-        found = [
+        inputs = [
             run_for(source, baseline, where) if isinstance(baseline, RunFile) else topic_texts(source, baseline, where)
             for source in preparation.sources
         ]
-        if not any(found):
-            what = "run: {...}" if isinstance(baseline, RunFile) else "topics: {...}"
+        if not any(inputs):
+            setting = "run: {...}" if isinstance(baseline, RunFile) else "topics: {...}"
             raise InputError(
-                f"{where}: nothing to search with, no target has topics in English or a file of them; give a file for "
-                f"each target ({what}), or leave the baseline out"
+                f"{where}: nothing to search with, because no target has English topics or a file. Give a file for "
+                f"each target ({setting}), or leave the baseline out."
             )
 
 
@@ -97,7 +97,7 @@ def score_runs(experiment: Experiment, preparation: Preparation, study_folder: P
 
 
 def scored_on(experiment: Experiment, preparation: Preparation) -> dict[str, Any]:
-    """What an encoder's scores depend on besides the encoder: the encoded collections and the metrics."""
+    """Return what an encoder's scores depend on besides the encoder: the collections and the metrics."""
     return {
         "collections": sorted(folder.name for folder in preparation.inputs.scoring.collections),
         "metrics": _metrics(experiment),

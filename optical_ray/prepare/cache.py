@@ -1,4 +1,4 @@
-"""What is computed once and shared by all studies of a storage: one folder per digest."""
+"""A cache that all studies of a storage share, with one folder per digest."""
 
 from __future__ import annotations
 
@@ -59,11 +59,11 @@ def publish(temporary: Path, folder: Path, manifest: dict[str, object]) -> None:
 
 
 def fill_entry(folder: Path, build: Callable[[Path], dict[str, object]]) -> None:
-    """Make the cache entry ``folder`` with ``build``, unless it is complete by now."""
+    """Build the cache entry ``folder`` with ``build``, unless it is complete."""
     if is_complete(folder):
         return
     if folder.exists():  # without a manifest: copied or deleted in part by hand
-        logger.warning("%s: incomplete, made again", folder)
+        logger.warning("%s: incomplete, built again", folder)
         shutil.rmtree(folder, ignore_errors=True)
     with suppress(FileExistsError), new_folder(folder) as temporary:
         write_json(temporary / MANIFEST_FILE, build(temporary))

@@ -1,5 +1,5 @@
-"""What workers make before the first trial: the teacher, the student's initial weights, the teacher's embeddings of the
-pivot sentences, and the scores of the undistilled student. One worker group makes what the cache does not have."""
+"""Builds what trials share on workers: the teacher, the student's initial weights, the teacher's embeddings of the pivot
+sentences, and the scores of the undistilled student. One worker group builds whatever is not in the cache."""
 
 from __future__ import annotations
 
@@ -66,18 +66,18 @@ class PieceTokenizerText:
     expands: bool
 
     @classmethod
-    def of(cls, tokenizer: PieceTokenizer) -> PieceTokenizerText:
-        """The text of ``tokenizer``."""
+    def from_tokenizer(cls, tokenizer: PieceTokenizer) -> PieceTokenizerText:
+        """Serialise ``tokenizer``."""
         return cls(tokenizer.backend.to_str(), tuple(tokenizer.marker_pieces.items()), tokenizer.expands)
 
     def open(self) -> PieceTokenizer:
-        """The tokenizer again."""
+        """Rebuild the tokenizer."""
         return from_backend(tokenizers.Tokenizer.from_str(self.text), markers=dict(self.markers), expands=self.expands)
 
 
 @dataclass(frozen=True)
 class ModelsJob:
-    """All that ``build_models`` makes.
+    """The models that ``build_models`` builds.
 
     ``embeddings`` is None if they would exceed the cache's limit. ``build_id`` names temporary folders, which all
     workers of a group share and no other launcher uses.
@@ -97,11 +97,11 @@ class ModelsJob:
 
 
 def build_models(context: Context, job: ModelsJob) -> None:
-    """Make what the cache does not have of ``job``."""
+    """Build the models of ``job`` that are not in the cache."""
     for encoder in dict.fromkeys((job.teacher, job.initial_student)):
-        if not _all_have(context, encoder.folder):
+        if not _is_built(context, encoder.folder):
             _build_encoder(context, encoder, job.temporary(encoder.folder))
-    if job.embeddings is not None and not _all_have(context, job.embeddings):
+    if job.embeddings is not None and not _is_built(context, job.embeddings):
         embed_pivots(context, job.teacher.folder, job.tokens, job.embeddings, job.temporary(job.embeddings))
     student = Checkpoint.open(job.initial_student.folder).load().to(context.device)
     evaluator = build_evaluator(job.scoring, job.teacher.folder)
@@ -111,7 +111,7 @@ def build_models(context: Context, job: ModelsJob) -> None:
     context.report({"stage": "done"})
 
 
-def _all_have(context: Context, folder: Path) -> bool:
+def _is_built(context: Context, folder: Path) -> bool:
     """Whether the cache entry is complete, as rank 0 sees it: another launcher may complete it at any time."""
     answer = [is_complete(folder)]
     if context.num_workers > 1:
@@ -176,11 +176,11 @@ class Examples:
         return len(self._queries)
 
     def batch(self, rows: Sequence[int]) -> tuple[Tensor, ...]:
-        """Queries (b, M), documents (b + b n, N) and, where there are any, scores (b, 1 + n)."""
+        """Return queries (b, M), documents (b + b n, N) and, if the examples have them, scores (b, 1 + n)."""
         documents = [self._documents[row] for row in rows]
         if self._negatives is not None:
             n = self._num_negatives
-            documents += [self._negatives[row * n + place] for row in rows for place in range(n)]
+            documents += [self._negatives[row * n + index] for row in rows for index in range(n)]
         ids = pad_ids([self._queries[row] for row in rows], self._pad), pad_ids(documents, self._pad)
         return ids if self._scores is None else (*ids, torch.from_numpy(self._scores[rows]))
 
@@ -196,11 +196,11 @@ def _last(rows: Rows) -> dict[str, Any]:
 
 
 def _batch(size: int, training: TeacherTraining, step: int) -> np.ndarray[Any, Any]:
-    """Rows of batch ``step``: epoch by epoch, each in an order of its own."""
+    """Rows of batch ``step``; every epoch has its own random order."""
     batches = max(1, size // training.batch_size)
-    epoch, place = divmod(step, batches)
+    epoch, index = divmod(step, batches)
     order = np.random.default_rng([training.seed, epoch]).permutation(size)
-    return order[place * training.batch_size : (place + 1) * training.batch_size]
+    return order[index * training.batch_size : (index + 1) * training.batch_size]
 
 
 @torch.inference_mode()
@@ -211,10 +211,10 @@ def embed_pivots(context: Context, teacher: Path, tokens: tuple[Path, ...], fold
     ``norms`` (float32: lengths of the vectors before normalisation) and ``pieces`` (int32: token ids). Each worker
     embeds a share of the sentences into the folder ``temporary``; rank 0 joins the parts and renames it to ``folder``.
     """
-    hashes, places = unique_pivots(tokens)
+    hashes, locations = unique_pivots(tokens)
     encoder = Checkpoint.open(teacher).load().to(context.device)
     parts = np.array_split(np.arange(len(hashes)), context.num_workers)
-    mine = places[parts[context.rank]]
+    mine = locations[parts[context.rank]]
     if context.is_rank_zero:
         shutil.rmtree(temporary, ignore_errors=True)
         temporary.mkdir(parents=True)

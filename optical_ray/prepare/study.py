@@ -1,4 +1,4 @@
-"""What workers make before the first trial, and the files that the report reads."""
+"""Runs the workers' part of the preparation, and writes the files that the report reads."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ Fit = Callable[[Callable[[Context, Any], None], Any, str], None]
 def prepare_models(
     experiment: Experiment, study_folder: Path, preparation: Preparation, fit: Fit, on_stage: OnStage
 ) -> None:
-    """Let the workers make (or find) the teacher, its embeddings and the undistilled student's scores."""
+    """Let the workers build the teacher, its embeddings and the undistilled student's scores, unless they exist."""
     inputs, layout = preparation.inputs, StudyFolder(study_folder)
     undistilled = layout.baseline(UNDISTILLED)
     job = ModelsJob(
@@ -60,7 +60,7 @@ def prepare_models(
 
 
 def _missing(job: ModelsJob, experiment: Experiment) -> bool:
-    """Whether the workers have anything to make."""
+    """Whether something has to be built."""
     folders = [job.teacher.folder, job.initial_student.folder, *([job.embeddings] if job.embeddings else [])]
     if not all(is_complete(folder) for folder in folders):
         return True

@@ -1,4 +1,4 @@
-"""What a study's trials share, as far as it needs no worker: tokenized text, leaks, and the jobs for the models."""
+"""Prepares what a study's trials share without workers: tokenized text, leaks, and the jobs for the models."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ from optical_ray.training.mixing import build_mixture, load_pairs
 from optical_ray.types import InputError
 
 EMBEDDINGS_LAYOUT = 2
-"""Of the teacher embeddings' files; part of their key."""
+"""Version of the teacher embeddings' files; part of their key."""
 
 OnStage = Callable[[str], None]
 """Called with the name of each stage of the work."""
@@ -47,7 +47,7 @@ OnStage = Callable[[str], None]
 
 @dataclass(frozen=True)
 class Preparation:
-    """What a study's trials share: their inputs, the jobs that make the models, and what was read.
+    """What a study's trials share: their inputs, the jobs that make the models, and counts.
 
     ``sources`` are the targets' collections, in the order of ``inputs.scoring.collections``; ``licences`` name the
     origin of each dataset; ``report`` counts what was read, kept and dropped.
@@ -61,7 +61,7 @@ class Preparation:
     report: dict[str, Any]
 
     def trial_key(self, trial: TrialConfig, seed: int) -> str:
-        """The trial's key: the digest of its configuration, its data and its seed."""
+        """Return the trial's key: the digest of its configuration, its data and its seed."""
         languages, bitext, digests = trial.data.source_languages, self.inputs.bitext, self.inputs.digests
         dropped = leak_digests(bitext.leaks, languages) if trial.data.leaks == "drop" else {}
         content = {"teacher": digests.teacher, "init": digests.initial_student, "bitext": digests.bitext}
@@ -69,9 +69,9 @@ class Preparation:
 
 
 def prepare_text(experiment: Experiment, storage: Path, on_stage: OnStage) -> Preparation:
-    """Make (or find in the cache) the vocabulary and the tokenized text, and look for leaks.
+    """Build the vocabulary and the tokenized text, unless they are in the cache, and search for leaks.
 
-    Raises ``InputError`` for data that cannot be used, and if some corner of the space lacks pairs for its budget.
+    Raises ``InputError`` for data that cannot be used, and if the budget of a corner of the space exceeds its pairs.
     """
     cache = Cache(StorageFolder(storage).cache.resolve())
     trial = experiment.trial
@@ -148,18 +148,18 @@ def _leaks(
 ) -> tuple[dict[str, tuple[Path, ...]], dict[str, Any]]:
     """The folders that list the rows to drop, by language, and the counts for the report.
 
-    Only the collections that the study began with decide what is dropped: one that is added later must not change
-    existing students, so what it shares with their bitext is only counted (``"later"``).
+    Only the collections of the study's first launch determine what is dropped. A collection that is added later must
+    not change existing students, so that its leaks are only counted (``"later"``).
     """
     folder = StorageFolder(storage).study(experiment.name)
-    begun = StudyInfo.read(folder.path).data["leaks"]["collections"] if folder.info.is_file() else None
-    first = [source for source in sources if begun is None or source.target in begun]
+    initial = StudyInfo.read(folder.path).data["leaks"]["collections"] if folder.info.is_file() else None
+    first = [source for source in sources if initial is None or source.target in initial]
     later = [source for source in sources if source not in first]
-    names, parts = experiment.trial.data.bitext, [shard for some in shards.values() for shard in some]
+    names, parts = experiment.trial.data.bitext, [shard for group in shards.values() for shard in group]
 
     def folders(check: LeakCheck) -> dict[str, tuple[Path, ...]]:
-        found = check.folders(parts)
-        return {language: tuple(found[shard] for shard in some) for language, some in shards.items()}
+        leak_folders = check.folders(parts)
+        return {language: tuple(leak_folders[shard] for shard in group) for language, group in shards.items()}
 
     check = LeakCheck(first, cache)
     leaks = folders(check)
@@ -186,7 +186,7 @@ def check_budgets(experiment: Experiment, bitext: Bitext) -> None:
 
 
 def _licences(experiment: Experiment) -> dict[str, str]:
-    """Licence and origin of every dataset in use, as the spec says them now."""
+    """The licence and origin of every dataset in use, from the current spec."""
     trained = experiment.trial.teacher_training
     return {
         **{f"bitext {name}": experiment.data.bitext[name].licence for name in experiment.trial.data.bitext},
@@ -196,7 +196,7 @@ def _licences(experiment: Experiment) -> dict[str, str]:
 
 
 def languages_of(experiment: Experiment) -> tuple[str, ...]:
-    """Every source language that some trial of the study may read."""
+    """Return every source language that a trial of the study may read."""
     languages = set(experiment.trial.data.source_languages)
     dimension = experiment.space.get("data.source_languages")
     if dimension is not None:
@@ -220,22 +220,22 @@ def _encoder_job(
         pairs = relevance_pieces(experiment, config, pieces.teacher, cache)
         content["pairs"] = pairs.name
     folder = cache.folder("encoder", digest(content))
-    return EncoderJob(config, PieceTokenizerText.of(tokenizer), folder, training, pairs)
+    return EncoderJob(config, PieceTokenizerText.from_tokenizer(tokenizer), folder, training, pairs)
 
 
 def _embeddings_folder(
     experiment: Experiment, teacher: EncoderJob, folders: tuple[Path, ...], cache: Cache
 ) -> Path | None:
-    """Where the teacher's vectors go; ``None`` where they would pass ``compute.cache_limit``."""
-    hashes, places = unique_pivots(folders)
-    if teacher_pieces(folders, places) * teacher.config.width() * 2 > experiment.compute.cache_limit:
+    """The folder of the teacher's embeddings, or None if they would exceed ``compute.cache_limit``."""
+    hashes, locations = unique_pivots(folders)
+    if teacher_pieces(folders, locations) * teacher.config.width() * 2 > experiment.compute.cache_limit:
         return None
     texts = hashlib.sha256(hashes.tobytes()).hexdigest()
     return cache.folder("embeddings", digest([teacher.folder.name, texts, EMBEDDINGS_LAYOUT]))
 
 
 def _report(tokens: dict[str, tuple[Path, ...]], collections: tuple[Path, ...]) -> dict[str, Any]:
-    """What was read, kept and dropped, for the terminal and the report."""
+    """The counts of read, kept and dropped texts, for the terminal and the report."""
     bitext = {language: [read_json(folder / MANIFEST_FILE) for folder in parts] for language, parts in tokens.items()}
     scored: dict[str, Any] = {}
     for folder in collections:

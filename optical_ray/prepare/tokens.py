@@ -182,7 +182,7 @@ def collection_tokens(
         if candidates is not None:
             with RaggedWriter(folder, "candidates", np.int32) as writer:
                 writer.append(candidates.rows(source))
-        write_json(folder / "collection.json", _described(source.target, collection, documents.ids))
+        write_json(folder / "collection.json", _description(source.target, collection, documents.ids))
         return {
             "topics": len(collection.topics),
             "documents": len(texts),
@@ -195,7 +195,7 @@ def collection_tokens(
     return cache.entry("collection", key, build)
 
 
-def _described(target: str, collection: Collection, documents: list[list[int]]) -> dict[str, Any]:
+def _description(target: str, collection: Collection, documents: list[list[int]]) -> dict[str, Any]:
     return {
         "target": target,
         "split": collection.split,
@@ -216,15 +216,15 @@ def _languages(collection: Collection) -> list[str]:
     return languages if len(set(languages)) > 1 else languages[:1]
 
 
-def teacher_rows(folders: Sequence[Path], places: NDArray[np.int64]) -> Iterator[NDArray[np.generic]]:
-    """Yield the teacher's token ids of the sentences at ``places`` (n, 2): folder, row."""
+def teacher_rows(folders: Sequence[Path], locations: NDArray[np.int64]) -> Iterator[NDArray[np.generic]]:
+    """Yield the teacher's token ids of the sentences at ``locations`` (n, 2): folder, row."""
     tables = [Ragged.open(folder, "teacher") for folder in folders]
-    return (tables[part][row] for part, row in places)
+    return (tables[part][row] for part, row in locations)
 
 
-def teacher_pieces(folders: Sequence[Path], places: NDArray[np.int64]) -> int:
-    """Return the number of the teacher's tokens in the sentences at ``places`` (n, 2): folder, row."""
+def teacher_pieces(folders: Sequence[Path], locations: NDArray[np.int64]) -> int:
+    """Return the number of the teacher's tokens in the sentences at ``locations`` (n, 2): folder, row."""
     return sum(
-        int(Ragged.open(folder, "teacher").lengths[places[places[:, 0] == part, 1]].sum())
+        int(Ragged.open(folder, "teacher").lengths[locations[locations[:, 0] == part, 1]].sum())
         for part, folder in enumerate(folders)
     )

@@ -1,4 +1,4 @@
-"""The nodes that a cluster's autoscaler may start, as its configuration declares them."""
+"""The nodes that a cluster's autoscaler may start, from its configuration."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 import yaml
 
 BOOTSTRAP_CONFIG = Path("~/ray_bootstrap_config.yaml")
-"""Where ``ray up`` leaves the cluster's YAML on the head node; Ray Tune looks there, too."""
+"""Where ``ray up`` stores the cluster's YAML on the head node; Ray Tune reads it, too."""
 
 Node = tuple[float, float]
 """CPUs and GPUs of one node."""
@@ -18,24 +18,25 @@ Node = tuple[float, float]
 
 @dataclass(frozen=True)
 class NodeGroup:
-    """Up to ``most`` equal worker nodes."""
+    """Up to ``max_nodes`` equal worker nodes."""
 
     cpus: float
     gpus: float
-    most: int
+    max_nodes: int
 
 
 def declared_groups() -> list[NodeGroup]:
-    """The groups of worker nodes of the cluster that this process is connected to; none where there is no autoscaler.
+    """Return the groups of worker nodes of the connected cluster; an empty list if it has no autoscaler.
 
-    Read from what the cluster's platform has reported to Ray, else, on a head that ``ray up`` made, from its file.
+    They are read from what the cluster's platform has reported to Ray; if it has reported nothing, from the file that
+    ``ray up`` stores on the head node.
     """
     from ray._private.state import state
 
     reported = state.get_cluster_config()
     if reported is not None and reported.node_group_configs:
         return [
-            NodeGroup(group.resources.get("CPU", 0), group.resources.get("GPU", 0), _most(group.max_count))
+            NodeGroup(group.resources.get("CPU", 0), group.resources.get("GPU", 0), _limit(group.max_count))
             for group in reported.node_group_configs
         ]
     path = BOOTSTRAP_CONFIG.expanduser()
@@ -43,31 +44,33 @@ def declared_groups() -> list[NodeGroup]:
 
 
 def groups_of(config: Mapping[str, Any]) -> list[NodeGroup]:
-    """The groups that a cluster YAML declares, its head left out; ``max_workers`` of all holds for each."""
-    most = int(config.get("max_workers", 0))
+    """Return the groups in a cluster's YAML without its head; the cluster's ``max_workers`` also limits each group."""
+    limit = int(config.get("max_workers", 0))
     return [
         NodeGroup(
             float(node.get("resources", {}).get("CPU", 0)),
             float(node.get("resources", {}).get("GPU", 0)),
-            min(int(node.get("max_workers", most)), most),
+            min(int(node.get("max_workers", limit)), limit),
         )
         for name, node in config.get("available_node_types", {}).items()
         if name != config.get("head_node_type")
     ]
 
 
-def still_to_come(running: Sequence[Node], groups: Sequence[NodeGroup]) -> tuple[Node, ...]:
-    """The nodes that may be started beside those that run: of each group as many as it may have."""
+def startable_nodes(running: Sequence[Node], groups: Sequence[NodeGroup]) -> tuple[Node, ...]:
+    """Return the nodes that the autoscaler may start in addition to ``running``, up to the limit of each group."""
     shapes = ((group, (group.cpus, group.gpus)) for group in groups)
     return tuple(
-        shape for group, shape in shapes for _ in range(group.most - sum(_alike(node, shape) for node in running))
+        shape
+        for group, shape in shapes
+        for _ in range(group.max_nodes - sum(_have_equal_shape(node, shape) for node in running))
     )
 
 
-def _alike(node: Node, shape: Node) -> bool:
+def _have_equal_shape(node: Node, shape: Node) -> bool:
     return abs(node[0] - shape[0]) < 1 and abs(node[1] - shape[1]) < 1e-6
 
 
-def _most(count: int) -> int:
-    """-1 stands for no limit; no study has more trials at once than this."""
+def _limit(count: int) -> int:
+    """-1 means no limit; it is replaced by more nodes than any study uses."""
     return 1024 if count < 0 else count

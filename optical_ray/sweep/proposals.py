@@ -1,4 +1,4 @@
-"""Which configuration runs next: the waiting ones first, then those of a sampler, each at most once."""
+"""Chooses the next configuration: the waiting ones first, then those of a sampler, each at most once."""
 
 from __future__ import annotations
 
@@ -13,9 +13,11 @@ from optuna.trial import Trial, TrialState, create_trial
 
 from optical_ray.config.experiment import Experiment
 from optical_ray.config.load import with_params
+from optical_ray.config.points import num_points
 from optical_ray.config.space import AnyDimension, Choice, Float, Int, Params, Space, Subset, dimensions, grid
 from optical_ray.config.trial import TrialConfig
 from optical_ray.study.records import configuration_id
+from optical_ray.types import InputError
 
 optuna.logging.set_verbosity(optuna.logging.ERROR)
 
@@ -26,7 +28,7 @@ MAX_REPEATS = 20
 """Known configurations that the sampler may propose in a row before they are drawn at random."""
 
 MAX_DRAWS = 200
-"""Draws after which the rest of a finite space is enumerated; an infinite one counts as exhausted."""
+"""Known configurations in a row after which a finite space is enumerated, and an infinite one is exhausted."""
 
 
 class Proposals:
@@ -47,10 +49,10 @@ class Proposals:
         """Tell the sampler about a configuration of an earlier launch; ``value`` is None if it has no score."""
         self._seen.add(configuration_id(params))
         state = TrialState.FAIL if value is None else TrialState.COMPLETE
-        named = list(_named(self.experiment.space, params))
+        active = list(_active(self.experiment.space, params))
         trial = create_trial(
-            params={name: params[path] for name, path, _ in named},
-            distributions={name: distribution(dimension) for name, _, dimension in named},
+            params={name: params[path] for name, path, _ in active},
+            distributions={name: distribution(dimension) for name, _, dimension in active},
             value=value,
             state=state,
         )
@@ -90,7 +92,7 @@ class Proposals:
                 self._study.sampler = RandomSampler(seed=self._seed + len(self._seen))
             trial = self._study.ask()
             params = {}
-            for name, path, dimension in _named(self.experiment.space, params):
+            for name, path, dimension in _active(self.experiment.space, params):
                 params[path] = _suggested(trial, name, dimension)
             if configuration_id(params) not in self._seen:
                 self._asked[configuration_id(params)] = trial
@@ -101,7 +103,7 @@ class Proposals:
         return params if params is not None else self._enumerated()
 
     def _enumerated(self) -> Params | None:
-        """The first point of a finite space that the study does not have; None if it has all, or if it is infinite."""
+        """The first new point of a finite space; None if the study has all points, or if the space is infinite."""
         if any(isinstance(dimension, Float) for _, dimension in dimensions(self.experiment.space)):
             return None
         points = grid(self.experiment.space)
@@ -119,16 +121,17 @@ def distribution(dimension: AnyDimension) -> BaseDistribution:
             return CategoricalDistribution(dimension.grid())
 
 
-def _named(space: Space, params: Params, where: str = "") -> Iterator[tuple[str, str, AnyDimension]]:
-    """Name for Optuna, path and dimension of all that exists under ``params``, which may be filled on the way.
+def _active(space: Space, params: Params, suffix: str = "") -> Iterator[tuple[str, str, AnyDimension]]:
+    """Yield the name for Optuna, the path and the dimension of every dimension that exists under ``params``.
 
-    A dimension inside of a block carries the block's label in its name: another block may have one at the same path.
+    ``params`` may be extended during the iteration: a choice is looked up after its dimension was yielded. The name of
+    a dimension in a block contains the block's label, because another block may have a dimension at the same path.
     """
     for path, dimension in space.items():
-        yield path + where, path, dimension
+        yield path + suffix, path, dimension
         if isinstance(dimension, Choice):
             label = params[path]
-            yield from _named(dimension.inner(label, path), params, f"{where} [{label}]")
+            yield from _active(dimension.inner(label, path), params, f"{suffix} [{label}]")
 
 
 def _suggested(trial: Trial, name: str, dimension: AnyDimension) -> Any:
@@ -143,33 +146,39 @@ def _suggested(trial: Trial, name: str, dimension: AnyDimension) -> Any:
 
 
 def initial_configurations(experiment: Experiment) -> list[Params]:
-    """What runs before a sampler chooses: the whole design, or ``start_with`` completed by the trial's own values."""
+    """The configurations before the sampler's: the whole design, or ``start_with`` completed by the trial."""
     if experiment.search.mode == "estimate" or not experiment.space:
         return grid(experiment.space)
-    return [_filled_up(experiment, dict(params)) for params in experiment.search.start_with]
+    return [_completed(experiment, dict(params)) for params in experiment.search.start_with]
 
 
 def num_configurations(experiment: Experiment) -> int:
-    """The study's budget of configurations."""
+    """The study's budget of configurations; raises ``InputError`` if the space has fewer."""
     if experiment.search.mode == "estimate" or not experiment.space:
         return len(grid(experiment.space))
-    assert experiment.search.num_trials is not None
-    return experiment.search.num_trials
+    num_trials, most = experiment.search.num_trials, num_points(experiment.space)
+    assert num_trials is not None
+    if most is not None and num_trials > most:
+        raise InputError(
+            f"search.num_trials: more configurations than the space has (got {num_trials}, expected at most {most}). "
+            "Lower it, or widen the space."
+        )
+    return num_trials
 
 
-def _filled_up(experiment: Experiment, params: Params) -> Params:
-    """``params`` with the trial's own value, or that of a chosen block, for every dimension that it leaves out."""
-    whole: Params = {}
-    for _, path, dimension in _named(experiment.space, whole):
+def _completed(experiment: Experiment, params: Params) -> Params:
+    """``params`` with the value of the trial, or of a chosen block, for every dimension that is missing."""
+    complete: Params = {}
+    for _, path, dimension in _active(experiment.space, complete):
         if path in params:
-            whole[path] = params[path]
+            complete[path] = params[path]
         else:
-            whole[path] = _own_value(with_params(experiment, whole), path, dimension)
-    return whole
+            complete[path] = _own_value(with_params(experiment, complete), path, dimension)
+    return complete
 
 
 def _own_value(trial: TrialConfig, path: str, dimension: AnyDimension) -> Any:
-    """The trial's value at ``path`` as a label, or the nearest of the dimension; null (no limit): the highest."""
+    """The trial's value at ``path``, or the nearest in the dimension; for null (no limit), the highest."""
     node: Any = trial.model_dump(mode="json")
     for part in path.split("."):
         node = node[part]

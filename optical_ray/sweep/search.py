@@ -1,4 +1,4 @@
-"""How Ray Tune learns what to run, and how its results reach the ledger."""
+"""Connects Ray Tune with the sampler and the ledger."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from optical_ray.sweep.proposals import Proposals
 
 
 class LedgerSearcher(Searcher):  # type: ignore[misc]
-    """Turns proposed configurations into jobs, and the scores of their trials into what the sampler learns."""
+    """Gives Ray Tune the jobs of proposed configurations, and the sampler the scores of their trials."""
 
     def __init__(self, study: OpenStudy, proposals: Proposals):
         super().__init__(metric="objective", mode="max")
@@ -23,7 +23,7 @@ class LedgerSearcher(Searcher):  # type: ignore[misc]
         self._running: dict[str, Configuration] = {}
 
     def suggest(self, trial_id: str) -> Any:
-        """The next configuration with one job for every seed that is not finished."""
+        """Return the next configuration, with one job for each seed that is not finished."""
         params = self._proposals.next()
         if params is None:
             return Searcher.FINISHED
@@ -37,7 +37,7 @@ class LedgerSearcher(Searcher):  # type: ignore[misc]
         return {"params": params, "jobs": jobs}
 
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:  # noqa: FBT001, FBT002 - Ray's signature
-        """Tell the sampler the mean score over the seeds. A trial that was stopped early counts with its last score.
+        """Tell the sampler the mean score over the seeds; the last score of a trial that was stopped early.
 
         Ray Tune calls this before the callback below, so a trial that it has just stopped is still RUNNING here.
         """
@@ -58,7 +58,7 @@ class LedgerSearcher(Searcher):  # type: ignore[misc]
 
 
 class LedgerCallback(Callback):  # type: ignore[misc]
-    """Writes the events of trials to the ledger; runs in the launcher, the only process that may write it."""
+    """Writes the events of trials to the ledger. It runs in the launcher, the only process that writes the ledger."""
 
     def __init__(self, ledger: Ledger, max_attempts: int, on_complete: Callable[[str], None]):
         self._ledger, self._max_attempts, self._on_complete = ledger, max_attempts, on_complete
@@ -68,7 +68,7 @@ class LedgerCallback(Callback):  # type: ignore[misc]
     def on_trial_result(
         self, iteration: int, trials: list[Any], trial: Any, result: dict[str, Any], **info: Any
     ) -> None:
-        """Record one event. Events of a trial that has ended already are ignored."""
+        """Record one event; events of a trial that has ended are ignored."""
         event = from_report(result)
         key = event.key
         self._current[trial.trial_id] = key
@@ -84,13 +84,13 @@ class LedgerCallback(Callback):  # type: ignore[misc]
                 self._ledger.finish(key, TrialState.FAIL, error=event.reason)
 
     def on_trial_complete(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
-        """The configuration ended; a seed that is still running was stopped early by the scheduler."""
+        """Record the end of a configuration; a seed that is still running was stopped early by the scheduler."""
         key = self._current.get(trial.trial_id)
         if key and self._is_running(key):
             self._ledger.finish(key, TrialState.PRUNED)
 
     def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
-        """The configuration's driver was lost too often."""
+        """Record that the configuration's driver was lost too often."""
         key = self._current.get(trial.trial_id)
         if key and self._is_running(key):
             self._crash(key, "the trial's driver was lost")

@@ -1,4 +1,4 @@
-"""Tokenised bitext on disk to padded batches; which pairs make batch ``step`` is the mixture's word alone."""
+"""Padded batches from tokenised bitext on disk; the mixture determines the pairs of each batch."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from optical_ray.training.teacher_embeddings import TeacherEmbeddings
 
 @dataclass(frozen=True)
 class PairIdf:
-    """Inverse document frequencies of a batch's pieces, laid out as its sides are."""
+    """Inverse document frequencies of a batch's tokens, in the shapes of its sides."""
 
     foreign: Float[Tensor, "b M"]
     pivot: Float[Tensor, "b N"]
@@ -32,7 +32,7 @@ class PairIdf:
 
 @dataclass(frozen=True)
 class PairBatch:
-    """``b`` sentence pairs of one worker: piece ids, padded (b, L), and the teacher's side as a cloud or as ids."""
+    """``b`` sentence pairs of one worker: padded token ids, and the teacher's side as token embeddings or ids."""
 
     foreign: Int[Tensor, "b M"]
     pivot: Int[Tensor, "b N"]
@@ -40,7 +40,7 @@ class PairBatch:
     idf: PairIdf | None = None
 
     def to(self, device: torch.device) -> PairBatch:
-        """The same batch on ``device``."""
+        """Return the batch on ``device``."""
 
         def move(array: Tensor) -> Tensor:
             return array.to(device)
@@ -52,27 +52,27 @@ class PairBatch:
 
     @property
     def num_tokens(self) -> int:
-        """Padded positions that the student reads."""
+        """The number of tokens that the student reads, padding included."""
         return self.foreign.numel() + self.pivot.numel()
 
 
 def pad_ids(rows: Sequence[NDArray[np.generic]], pad: int) -> Int[Tensor, "B L"]:
-    """Rows of piece ids as one matrix, ``pad`` behind the shorter ones."""
+    """Return rows of token ids as one matrix; shorter rows are filled up with ``pad``."""
     return torch.from_numpy(padded_matrix(rows, pad, np.int64))
 
 
 Control = Literal["en", "shuffled"]
-"""``en``: the pivot stands on both sides of a pair; ``shuffled``: each pivot has the translation of another."""
+"""``en``: the pivot is on both sides of a pair; ``shuffled``: each pivot is paired with another's translation."""
 
 SHUFFLE_SEED = 1
-"""Of the permutation of the translations; one for all, so that replicates shuffle alike."""
+"""Seed of the permutation of the translations, the same for all seeds of a trial."""
 
 
 @dataclass(frozen=True)
 class PairStream:
     """The batches of one trial; ``batch(step, rank, world)`` is a pure function of its arguments.
 
-    ``with_idf``: batches carry their pieces' inverse document frequencies, each side's in its own language's bitext.
+    ``with_idf``: batches contain inverse document frequencies, computed per side on the bitext of its language.
     """
 
     mixture: Mixture
@@ -90,11 +90,13 @@ class PairStream:
         ]
 
     def batch(self, step: int, rank: int, num_workers: int) -> PairBatch:
-        """The part of batch ``step`` that worker ``rank`` of ``num_workers`` reads."""
+        """Return the part of batch ``step`` for worker ``rank`` of ``num_workers``."""
         tables = list(self.languages.values())
         language, row = self.mixture.batch(step)
-        where = language[rank::num_workers].tolist()
-        mine = [(tables[place], index) for place, index in zip(where, row[rank::num_workers].tolist(), strict=True)]
+        table_of = language[rank::num_workers].tolist()
+        mine = [
+            (tables[number], index) for number, index in zip(table_of, row[rank::num_workers].tolist(), strict=True)
+        ]
         foreign = [self._foreign(table, index) for table, index in mine]
         pivot = [table.ids("pivot", index) for table, index in mine]
         pieces = [table.ids("teacher", index) for table, index in mine] if self.embeddings is None else []
@@ -103,14 +105,14 @@ class PairStream:
             teacher = pad_ids(pieces, self.teacher_pad)
         else:
             hashes = [table.pivot_hash(index) for table, index in mine]
-            teacher = self.embeddings.cloud(hashes)
+            teacher = self.embeddings.token_embeddings(hashes)
             pieces = self.embeddings.pieces(hashes) if self.with_idf else []
         idf = None
         if self.with_idf:
             idf = PairIdf(
-                foreign=self._weights("pivot" if self.control == "en" else "foreign", foreign, where),
-                pivot=self._weights("pivot", pivot, where),
-                teacher=self._weights("teacher", pieces, where),
+                foreign=self._weights("pivot" if self.control == "en" else "foreign", foreign, table_of),
+                pivot=self._weights("pivot", pivot, table_of),
+                teacher=self._weights("teacher", pieces, table_of),
             )
         return PairBatch(pad_ids(foreign, self.pad), pad_ids(pivot, self.pad), teacher, idf)
 
@@ -121,6 +123,6 @@ class PairStream:
             row = int(permute(np.array([row], dtype=np.int64), len(table), SHUFFLE_SEED)[0])
         return table.ids("foreign", row)
 
-    def _weights(self, side: str, rows: Sequence[NDArray[np.generic]], where: Sequence[int]) -> Float[Tensor, "b L"]:
-        weights = [self._idf[place][side][row] for place, row in zip(where, rows, strict=True)]
+    def _weights(self, side: str, rows: Sequence[NDArray[np.generic]], table_of: Sequence[int]) -> Float[Tensor, "b L"]:
+        weights = [self._idf[number][side][row] for number, row in zip(table_of, rows, strict=True)]
         return torch.from_numpy(padded_matrix(weights, 0, np.float32))

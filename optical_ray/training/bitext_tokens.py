@@ -1,4 +1,4 @@
-"""One language's sentence pairs in pieces, read from disk row by row."""
+"""One language's tokenized sentence pairs, read from disk row by row."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from optical_ray.data.ragged import ArrayFile, RaggedFile
 
 
 class BitextTokens:
-    """One language's tokenised pairs, from one dataset or several behind each other, read from disk row by row.
+    """One language's tokenized pairs, concatenated from one or several datasets and read from disk row by row.
 
-    A folder holds ``foreign`` and ``pivot`` (the student's pieces), ``teacher`` (the teacher's pieces of the pivot),
-    ``pivot_hash.npy`` (64-bit digest of the pivot's text: the key of its teacher embeddings), ``id_hash.npy`` (of the
-    pair's id: equal in all languages of a multi-parallel bitext), and for each side ``<side>_rows.npy`` (in how many
-    rows a piece occurs). ``leaks`` names for each folder the one whose
-    ``rows.npy`` lists the rows to leave out; rows are counted without them. Memory is that of the left-out rows.
+    A folder contains ``foreign`` and ``pivot`` (token ids of the student), ``teacher`` (the teacher's token ids of the
+    pivot), ``pivot_hash.npy`` (64-bit digests of the pivots' texts, the keys of their teacher embeddings),
+    ``id_hash.npy`` (digests of the pairs' ids, which are equal in all languages of a multi-parallel bitext), and for
+    each side ``<side>_rows.npy`` (the number of rows in which each token occurs). For each folder, ``leaks`` has one
+    whose ``rows.npy`` lists the rows to leave out; positions count the other rows. Only these lists are in memory.
     """
 
     def __init__(self, folders: Sequence[Path], leaks: Sequence[Path] = ()):
@@ -40,81 +40,82 @@ class BitextTokens:
     def __len__(self) -> int:
         return int(self._starts[-1]) - len(self._left_out) if self._chosen is None else len(self._chosen)
 
-    def rows(self, places: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Where in the files the pairs at ``places`` lie: left-out rows are stepped over."""
+    def rows(self, positions: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Return the rows in the concatenated files of the pairs at ``positions``, which skip the left-out rows."""
         if self._chosen is not None:
-            return self._chosen[places]
-        return places + np.searchsorted(self._skips, places, side="right") if len(self._skips) else places
+            return self._chosen[positions]
+        return positions + np.searchsorted(self._skips, positions, side="right") if len(self._skips) else positions
 
-    def only(self, places: NDArray[np.int64]) -> BitextTokens:
-        """The same table with the pairs at ``places`` alone, in that order."""
-        found = copy(self)
-        found._chosen = self.rows(places)
-        return found
+    def only(self, positions: NDArray[np.int64]) -> BitextTokens:
+        """Return a table of only the pairs at ``positions``, in that order."""
+        table = copy(self)
+        table._chosen = self.rows(positions)
+        return table
 
     def id_hashes(self) -> NDArray[np.uint64]:
-        """The digest of every pair's id; ids of different datasets are never equal."""
+        """Return the digest of every pair's id; ids of different datasets are not equal."""
         parts = [np.load(path) ^ np.uint64(number) for number, path in enumerate(self._ids)]
-        found: NDArray[np.uint64] = np.concatenate(parts)[self.rows(np.arange(len(self), dtype=np.int64))]
-        return found
+        hashes: NDArray[np.uint64] = np.concatenate(parts)[self.rows(np.arange(len(self), dtype=np.int64))]
+        return hashes
 
-    def _place(self, place: int) -> tuple[int, int]:
-        row = int(self.rows(np.array([place], dtype=np.int64))[0])
+    def _locate(self, position: int) -> tuple[int, int]:
+        """The number of the folder and the row in it."""
+        row = int(self.rows(np.array([position], dtype=np.int64))[0])
         part = int(np.searchsorted(self._starts, row, side="right")) - 1
         return part, int(row - self._starts[part])
 
-    def ids(self, side: str, place: int) -> NDArray[np.generic]:
-        """Piece ids of one side ("foreign", "pivot", "teacher") of one pair."""
-        part, index = self._place(place)
+    def ids(self, side: str, position: int) -> NDArray[np.generic]:
+        """Return the token ids of one side ("foreign", "pivot", "teacher") of one pair."""
+        part, index = self._locate(position)
         return self._parts[part][side][index]
 
     def idf(self, side: str) -> NDArray[np.float32]:
-        """log((1 + rows) / (1 + rows that hold the piece)), by piece, over all of the table's files."""
+        """Return log((1 + rows) / (1 + rows with the token)) for each token, over all of the table's files."""
         counts: NDArray[np.int64] = np.sum([np.load(folder / f"{side}_rows.npy") for folder in self._folders], axis=0)
-        found: NDArray[np.float32] = np.log((1 + int(self._starts[-1])) / (1 + counts)).astype(np.float32)
-        return found
+        values: NDArray[np.float32] = np.log((1 + int(self._starts[-1])) / (1 + counts)).astype(np.float32)
+        return values
 
-    def pivot_hash(self, place: int) -> np.uint64:
-        """The digest of the pivot's text."""
-        part, index = self._place(place)
+    def pivot_hash(self, position: int) -> np.uint64:
+        """Return the digest of the pivot's text."""
+        part, index = self._locate(position)
         return np.uint64(self._hashes[part].read(index, index + 1)[0])
 
     def lengths(self) -> PairLengths:
-        """Pieces of the longer side of pairs, looked up when asked for."""
+        """Return the lengths of all pairs, which are read when they are indexed."""
         return PairLengths(self)
 
-    def lengths_at(self, places: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Pieces of the longer side of the pairs at ``places``."""
-        rows = self.rows(places)
+    def lengths_at(self, positions: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Return the number of tokens of the longer side of the pairs at ``positions``."""
+        rows = self.rows(positions)
         part_of = np.searchsorted(self._starts, rows, side="right") - 1
-        found = np.empty(len(rows), dtype=np.int64)
+        lengths = np.empty(len(rows), dtype=np.int64)
         for number, part in enumerate(self._parts):
             mine = part_of == number
             local = rows[mine] - self._starts[number]
-            found[mine] = np.maximum(part["foreign"].lengths_of(local), part["pivot"].lengths_of(local))
-        return found
+            lengths[mine] = np.maximum(part["foreign"].lengths_of(local), part["pivot"].lengths_of(local))
+        return lengths
 
 
 @dataclass(frozen=True)
 class PairLengths:
-    """The lengths of a table's pairs as an array that takes no memory: ``lengths[places]``."""
+    """The lengths of a table's pairs as an array that is read from disk: ``lengths[positions]``."""
 
     table: BitextTokens
 
     def __len__(self) -> int:
         return len(self.table)
 
-    def __getitem__(self, places: NDArray[np.int64]) -> NDArray[np.int64]:
-        return self.table.lengths_at(places)
+    def __getitem__(self, positions: NDArray[np.int64]) -> NDArray[np.int64]:
+        return self.table.lengths_at(positions)
 
 
 def matched(tables: Mapping[str, BitextTokens]) -> dict[str, BitextTokens]:
-    """The tables with the pairs alone whose ids all of them have: pair k of each is the same pivot sentence.
+    """Return the tables with only the pairs whose ids are in all of them: pair k of each has the same pivot sentence.
 
-    Raises ``InputError`` where they share none.
+    Raises ``InputError`` if they share no pair.
     """
     hashes = {language: table.id_hashes() for language, table in tables.items()}
     first, *others = hashes.values()
     if all(np.array_equal(first, other) for other in others):
         return dict(tables)
-    return {language: tables[language].only(places) for language, places in matched_places(hashes).items()}
+    return {language: tables[language].only(positions) for language, positions in matched_places(hashes).items()}

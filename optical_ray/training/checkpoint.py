@@ -1,4 +1,4 @@
-"""A training state on disk: model, optimiser, scheduler, random numbers, step and the rows that were logged."""
+"""Training checkpoints: model, optimiser, scheduler, random states, step and the logged rows."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from optical_ray.training.step import TrainState
 
 
 def save_state(folder: Path, state: TrainState, rows: list[dict[str, Any]]) -> None:
-    """Write ``state``. The data cursor is the step: which pairs a step reads is a pure function of it."""
+    """Write ``state``. The position in the data is not stored, because the pairs of a step are a function of it."""
     trained = {name for name, parameter in state.objective.named_parameters() if parameter.requires_grad}
     content = {
         "model": {name: value for name, value in state.objective.state_dict().items() if name in trained},
@@ -26,11 +26,11 @@ def save_state(folder: Path, state: TrainState, rows: list[dict[str, Any]]) -> N
 
 
 def load_state(folder: Path, state: TrainState) -> list[dict[str, Any]]:
-    """Put what ``save_state`` wrote into ``state``; the logged rows come back."""
+    """Restore ``state`` from what ``save_state`` wrote, and return the logged rows."""
     content = torch.load(folder / "state.pt", map_location="cpu", weights_only=True)
     missing, unexpected = state.objective.load_state_dict(content["model"], strict=False)
     frozen = {name for name, parameter in state.objective.named_parameters() if not parameter.requires_grad}
-    assert not unexpected, f"checkpoint holds unknown weights: {unexpected}"
+    assert not unexpected, f"checkpoint has unknown weights: {unexpected}"
     assert set(missing) <= frozen | {name for name, _ in state.objective.named_buffers()}, missing
     state.optimizer.load_state_dict(content["optimizer"])
     state.scheduler.load_state_dict(content["scheduler"])

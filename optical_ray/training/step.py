@@ -1,4 +1,4 @@
-"""One optimisation step as plain torch: it knows neither Ray nor studies, and runs anywhere.
+"""One optimisation step in plain torch, independent of Ray and studies.
 
 Legend: ``b`` pairs of one worker, ``B`` pairs of all workers, ``M``/``N`` tokens, ``D`` embedding dim.
 """
@@ -26,19 +26,19 @@ from optical_ray.training.batches import PairBatch
 
 @dataclass(frozen=True)
 class StepOutput:
-    """``loss``: scalar to be minimised; ``diagnostics``: detached scalars by name."""
+    """``loss``: the scalar to minimise; ``diagnostics``: detached scalars by name."""
 
     loss: Float[Tensor, ""]
     diagnostics: dict[str, Tensor] = field(default_factory=dict)
 
 
 class Distillation(nn.Module):
-    """A student learns the teacher's token embeddings on sentence pairs, and keeps them on the pivot's side.
+    """Trains a student to reproduce the teacher's token embeddings on sentence pairs.
 
-    ``loss(foreign by student, pivot by teacher) + anchor_weight * mean over tokens of 1 - cos(student, teacher)`` on
-    the pivot; where the two have different pieces (``same_pieces`` false) the anchor is ``loss`` itself.
-    ``teacher`` is needed only where batches hold piece ids in place of vectors; ``autocast`` is the type that the
-    student computes in (losses compute in float32 whatever it is).
+    ``loss(foreign by student, pivot by teacher) + anchor_weight * anchor``. The anchor is the mean over the pivot's
+    tokens of ``1 - cos(student, teacher)``; if the two tokenize differently (``same_pieces`` is false), it is ``loss``
+    on the pivot. ``teacher`` is needed only if batches contain token ids instead of its embeddings; ``autocast`` is
+    the type that the student computes in (losses always compute in float32).
     """
 
     def __init__(
@@ -60,16 +60,16 @@ class Distillation(nn.Module):
         self.teacher = None if teacher is None else teacher.requires_grad_(False).eval()
 
     def train(self, mode: bool = True) -> Distillation:  # noqa: FBT001, FBT002 - torch's own signature
-        """Training mode for the student; the teacher stays as it is."""
+        """Set the mode of the student; the teacher stays in evaluation mode."""
         super().train(mode)
         if self.teacher is not None:
             self.teacher.eval()
         return self
 
     def forward(self, batch: PairBatch) -> StepOutput:
-        """Loss of one batch."""
-        teacher = self._teacher_cloud(batch)
-        foreign, pivot = self._student_clouds(batch)
+        """Return the loss of one batch."""
+        teacher = self._teacher_embeddings(batch)
+        foreign, pivot = self._student_embeddings(batch)
         output = self.loss(gathered(foreign), gathered(teacher)) if self.loss.in_batch else self.loss(foreign, teacher)
         diagnostics = dict(output.diagnostics)
         total = output.loss
@@ -80,37 +80,37 @@ class Distillation(nn.Module):
         diagnostics["distillation"] = output.loss.detach()
         return StepOutput(total, diagnostics)
 
-    def _teacher_cloud(self, batch: PairBatch) -> TokenEmbeddings:
+    def _teacher_embeddings(self, batch: PairBatch) -> TokenEmbeddings:
         idf = None if batch.idf is None else batch.idf.teacher
         if isinstance(batch.teacher, TokenEmbeddings):
             return replace(batch.teacher, idf=idf)
         assert self.teacher is not None, "batches of teacher ids need the teacher"
         with torch.no_grad():
-            cloud = compact(replace(self.teacher(batch.teacher), idf=idf))
-        return replace(cloud, vectors=cloud.vectors.half().float())  # as precise as the cache, so equal to it
+            embeddings = compact(replace(self.teacher(batch.teacher), idf=idf))
+        return replace(embeddings, vectors=embeddings.vectors.half().float())  # the precision of the cache
 
-    def _student_clouds(self, batch: PairBatch) -> tuple[TokenEmbeddings, TokenEmbeddings | None]:
-        """Both sides in one pass of the student."""
+    def _student_embeddings(self, batch: PairBatch) -> tuple[TokenEmbeddings, TokenEmbeddings | None]:
+        """Encode both sides in one forward pass of the student."""
         idf = batch.idf
         if self.anchor_weight == 0:
-            return self._read(batch.foreign, None if idf is None else idf.foreign), None
-        ids = _behind(batch.foreign, batch.pivot, self.student.pad)
-        both = self._read(ids, None if idf is None else _behind(idf.foreign, idf.pivot, 0))
+            return self._encode(batch.foreign, None if idf is None else idf.foreign), None
+        ids = _stack_padded(batch.foreign, batch.pivot, self.student.pad)
+        both = self._encode(ids, None if idf is None else _stack_padded(idf.foreign, idf.pivot, 0))
         size = batch.foreign.shape[0]
         return both.each(lambda array: array[:size]), compact(both.each(lambda array: array[size:]))
 
-    def _read(self, ids: Int[Tensor, "b L"], idf: Float[Tensor, "b L"] | None) -> TokenEmbeddings:
+    def _encode(self, ids: Int[Tensor, "b L"], idf: Float[Tensor, "b L"] | None) -> TokenEmbeddings:
         with torch.autocast(ids.device.type, dtype=self.autocast, enabled=self.autocast is not None):
-            cloud: TokenEmbeddings = self.student(ids)
-        return replace(cloud, idf=idf)
+            embeddings: TokenEmbeddings = self.student(ids)
+        return replace(embeddings, idf=idf)
 
 
 class Relevance(nn.Module):
-    """A late-interaction encoder learns relevance: softmax over the documents of the whole batch, hard negatives too.
+    """Trains a late-interaction encoder: softmax over all documents of the batch, including hard negatives.
 
     Source: Khattab & Zaharia (2020), ColBERT, with in-batch negatives; scores are the mean cosine of the best
     matches over the query's tokens, divided by ``temperature``. ``kl_weight`` times KL(judge || encoder) over a query's
-    own documents is added where a judge has scored them: Santhanam et al. (2022), ColBERTv2, section 3.2.
+    own documents is added if a judge has scored them: Santhanam et al. (2022), ColBERTv2, section 3.2.
     """
 
     def __init__(self, encoder: TokenEncoder, temperature: float, kl_weight: float = 0.0):
@@ -125,16 +125,16 @@ class Relevance(nn.Module):
         documents: Int[Tensor, "d N"],
         judged: Float[Tensor, "b n"] | None = None,
     ) -> StepOutput:
-        """Mean cross-entropy of each query's own document against all documents of all workers.
+        """Return the mean cross-entropy of each query's own document against all documents of all workers.
 
-        ``documents``: first the answer of each of the ``b`` queries, then the hard negatives, ``n - 1`` a query, query
-        by query. ``judged``: scores of a query's answer and its own negatives.
+        ``documents``: first the relevant document of each of the ``b`` queries, then the hard negatives, ``n - 1`` per
+        query, query by query. ``judged``: the judge's scores of a query's relevant document and its own negatives.
         """
         size, device = len(queries), queries.device
-        cloud, own = self.encoder(queries), self.encoder(documents)
+        embeddings, own = self.encoder(queries), self.encoder(documents)
         first = len(documents) * (dist.get_rank() if _is_distributed() else 0)
-        tokens = cloud.mask.sum(dim=1, keepdim=True)
-        scores = maxsim(cloud, gathered(replace(own, norms=None))) / tokens / self.temperature
+        tokens = embeddings.mask.sum(dim=1, keepdim=True)
+        scores = maxsim(embeddings, gathered(replace(own, norms=None))) / tokens / self.temperature
         truth = torch.arange(size, device=device) + first
         loss = nn.functional.cross_entropy(scores, truth)
         diagnostics = {"accuracy": (scores.argmax(dim=1) == truth).float().mean().detach()}
@@ -148,7 +148,7 @@ class Relevance(nn.Module):
 
 
 def token_distance(student: TokenEmbeddings, teacher: TokenEmbeddings) -> Float[Tensor, ""]:
-    """Mean over real tokens of 1 - cos, where both have the same tokens in the same order."""
+    """Mean over tokens of 1 - cos; both must have the same tokens in the same order."""
     width = min(student.vectors.shape[1], teacher.vectors.shape[1])
     mask = student.mask[:, :width] & teacher.mask[:, :width]
     cosine = (student.vectors[:, :width] * teacher.vectors[:, :width]).sum(dim=-1)
@@ -156,19 +156,22 @@ def token_distance(student: TokenEmbeddings, teacher: TokenEmbeddings) -> Float[
     return per_pair.mean()
 
 
-def compact(cloud: TokenEmbeddings) -> TokenEmbeddings:
-    """The same clouds with the real tokens first and no column that is empty everywhere."""
-    order = torch.argsort((~cloud.mask).to(torch.int8), dim=1, stable=True)[:, : int(cloud.mask.sum(dim=1).max())]
-    return cloud.each(lambda array: torch.take_along_dim(array, order[:, :, None] if array.ndim == 3 else order, dim=1))
+def compact(embeddings: TokenEmbeddings) -> TokenEmbeddings:
+    """Move padding behind the tokens and remove columns that are all padding."""
+    mask = embeddings.mask
+    order = torch.argsort((~mask).to(torch.int8), dim=1, stable=True)[:, : int(mask.sum(dim=1).max())]
+    return embeddings.each(
+        lambda array: torch.take_along_dim(array, order[:, :, None] if array.ndim == 3 else order, dim=1)
+    )
 
 
-def gathered(cloud: TokenEmbeddings) -> TokenEmbeddings:
-    """The clouds of all workers, by rank; gradients flow back to where each came from."""
+def gathered(embeddings: TokenEmbeddings) -> TokenEmbeddings:
+    """Concatenate the token embeddings of all workers by rank; gradients flow back to their workers."""
     if not _is_distributed():
-        return cloud
-    width = torch.tensor(cloud.mask.shape[1], device=cloud.mask.device)
+        return embeddings
+    width = torch.tensor(embeddings.mask.shape[1], device=embeddings.mask.device)
     dist.all_reduce(width, op=dist.ReduceOp.MAX)
-    extra = int(width) - cloud.mask.shape[1]
+    extra = int(width) - embeddings.mask.shape[1]
 
     def from_all(array: Tensor) -> Tensor:
         wide = nn.functional.pad(array, (0, 0, 0, extra) if array.ndim == 3 else (0, extra)).contiguous()
@@ -179,24 +182,24 @@ def gathered(cloud: TokenEmbeddings) -> TokenEmbeddings:
         dist.all_gather(parts, sent)
         return torch.cat(parts).to(wide.dtype)
 
-    return cloud.each(from_all)
+    return embeddings.each(from_all)
 
 
 def _is_distributed() -> bool:
     return dist.is_available() and dist.is_initialized() and dist.get_world_size() > 1
 
 
-def _behind(first: Tensor, second: Tensor, pad: int) -> Tensor:
-    """Two padded matrices as one, the rows of ``second`` behind those of ``first``."""
+def _stack_padded(first: Tensor, second: Tensor, pad: int) -> Tensor:
+    """Stack the rows of two padded matrices, padded to the width of the wider one."""
     width = max(first.shape[1], second.shape[1])
-    return torch.cat([nn.functional.pad(one, (0, width - one.shape[1]), value=pad) for one in (first, second)])
+    return torch.cat([nn.functional.pad(ids, (0, width - ids.shape[1]), value=pad) for ids in (first, second)])
 
 
 @dataclass
 class TrainState:
-    """What an optimisation carries from step to step; ``step`` counts the finished ones.
+    """The state of an optimisation; ``step`` counts the finished steps.
 
-    ``forward`` is ``objective``, wrapped by DDP where there are several workers.
+    ``forward`` is ``objective``, wrapped by DDP if there are several workers.
     """
 
     objective: nn.Module
@@ -217,7 +220,10 @@ def new_state(
     steps: int,
     clip: float,
 ) -> TrainState:
-    """AdamW with linear warm-up over ``warmup * steps`` steps and linear decay; no weight decay on biases, norms."""
+    """Return a state with AdamW, linear warm-up over ``warmup * steps`` steps and linear decay.
+
+    Biases and normalisation weights have no weight decay.
+    """
     groups = [
         {"params": [p for _, p in _trained(objective) if p.ndim > 1], "weight_decay": weight_decay},
         {"params": [p for _, p in _trained(objective) if p.ndim <= 1], "weight_decay": 0.0},
@@ -236,9 +242,9 @@ def _trained(module: nn.Module) -> Iterator[tuple[str, nn.Parameter]]:
 
 
 def train_step(state: TrainState, *inputs: Any) -> dict[str, float]:
-    """One step on ``inputs`` of the objective; the mean over workers of the loss and its diagnostics comes back.
+    """Do one step on ``inputs`` of the objective; return the means over workers of the loss and its diagnostics.
 
-    Raises ``FloatingPointError`` where the loss or its gradient is not finite: nothing is changed then.
+    Raises ``FloatingPointError``, without changing the weights, if the loss or its gradient is not finite.
     """
     output: StepOutput = state.forward(*inputs)
     values = {"loss": output.loss.detach(), **output.diagnostics}
@@ -251,7 +257,7 @@ def train_step(state: TrainState, *inputs: Any) -> dict[str, float]:
     state.optimizer.zero_grad(set_to_none=True)
     output.loss.backward()  # type: ignore[no-untyped-call]
     norm = nn.utils.clip_grad_norm_([p for _, p in _trained(state.objective)], state.clip)
-    if not torch.isfinite(norm):  # of all workers: their gradients are averaged
+    if not torch.isfinite(norm):  # the same on all workers, which average their gradients
         raise FloatingPointError(f"the gradient's norm is {norm.item()} at step {state.step + 1}")
     state.optimizer.step()
     state.scheduler.step()

@@ -25,6 +25,7 @@ def study(tmp_path: Path) -> Path:
         created=0.0,
         experiment={
             "compute": {"keep": "best"},
+            "data": {"collections": {target: {"kind": "trec", "language": target} for target in ("sw", "so")}},
             "search": {"objective": "AP"},
             "tracking": [{"kind": "mlflow"}, {"kind": "prometheus"}],
             "trial": {},

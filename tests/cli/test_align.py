@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from optical_ray.alignment import Alignment, Comparison, save_comparison, transport_of
-from optical_ray.cli.align import show_alignment
+from optical_ray.cli.align import command as align
 from optical_ray.encoders.checkpoint import save
 from optical_ray.losses.greedy import Greedy
 from optical_ray.losses.optimal_transport import OptimalTransport
@@ -19,6 +19,7 @@ from optical_ray.study.files import read_json, write_json
 from optical_ray.study.records import Ledger, TrialState
 from optical_ray.types import InputError
 from tests.export.students import student_of
+from tests.toy_info import write_toy_info
 
 KEY = "0123456789ab"
 
@@ -29,7 +30,7 @@ def trained(tmp_path: Path) -> Path:
     folder = tmp_path / "study"
     folder.mkdir()
     digests = {"teacher": "encoder-1", "init": "encoder-1"}
-    write_json(folder / "study.json", {"digests": digests, "experiment": {}, "name": "small"})
+    write_toy_info(folder, digests=digests)
     student = student_of(tmp_path, "xlmr", "pieces")
     lengths = {"query_length": 16, "document_length": 24}
     save(tmp_path / "cache" / "encoder-1", student.encoder, student.tokenizer, **lengths)
@@ -50,7 +51,7 @@ def trained(tmp_path: Path) -> Path:
 
 
 def test_it_prints_and_saves_both_plans(trained: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    show_alignment(trained, KEY, "a small bird sings", "ndege mdogo anaimba")
+    align(trained, KEY, "a small bird sings", "ndege mdogo anaimba")
     printed = capsys.readouterr().out
     assert "before distillation: transport cost" in printed
     assert "after distillation: transport cost" in printed
@@ -79,22 +80,22 @@ def test_idf_marginals_are_replaced_by_uniform_ones(trained: Path, capsys: pytes
     record = read_json(path)
     record["config"]["loss"]["marginals"] = "idf"
     write_json(path, record)
-    show_alignment(trained, KEY, "a small bird sings", "ndege mdogo anaimba")
+    align(trained, KEY, "a small bird sings", "ndege mdogo anaimba")
     assert "shown with uniform marginals, because idf weights are known only for the bitext" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(("english", "foreign"), [("", "ndege"), ("bird", "  ")])
 def test_an_empty_sentence_is_refused(trained: Path, english: str, foreign: str) -> None:
     with pytest.raises(InputError, match="sentence is empty"):
-        show_alignment(trained, KEY, english, foreign)
+        align(trained, KEY, english, foreign)
 
 
 def test_an_unknown_key_and_a_deleted_cache_are_refused(trained: Path) -> None:
     with pytest.raises(InputError, match="nearest keys: 0123456789ab"):
-        show_alignment(trained, "0123456789ac", "bird", "ndege")
+        align(trained, "0123456789ac", "bird", "ndege")
     (trained.parent / "cache" / "encoder-1" / "encoder.json").unlink()
     with pytest.raises(InputError, match="prepare SPEC` builds it again"):
-        show_alignment(trained, KEY, "bird", "ndege")
+        align(trained, KEY, "bird", "ndege")
 
 
 def test_the_transport_of_a_loss_is_the_loss_or_one_of_its_terms() -> None:

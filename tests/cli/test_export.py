@@ -8,13 +8,13 @@ from pathlib import Path
 import pytest
 import yaml
 
-from optical_ray.cli.export import export_student
+from optical_ray.cli.export import command as export
 from optical_ray.types import InputError
 from tests.cli.conftest import KEY
 
 
 def test_it_writes_a_folder_with_a_card(study: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    export_student(study, KEY, tmp_path / "out" / "model", "hf")
+    export(study, KEY, tmp_path / "out" / "model", "hf")
     printed = capsys.readouterr().out
     assert "scores are equal in both programs" in printed
     card = (tmp_path / "out" / "model" / "README.md").read_text(encoding="utf-8")
@@ -29,7 +29,7 @@ def test_it_writes_a_folder_with_a_card(study: Path, tmp_path: Path, capsys: pyt
 
 
 def test_differences_of_scores_are_printed(study: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    export_student(study, KEY, tmp_path / "model", "pylate")
+    export(study, KEY, tmp_path / "model", "pylate")
     printed = capsys.readouterr().out
     assert "note: PyLate uses the vectors of a query's sentence ends and marker" in printed
     assert "support: pieces" in (tmp_path / "model" / "README.md").read_text(encoding="utf-8")
@@ -38,22 +38,22 @@ def test_differences_of_scores_are_printed(study: Path, tmp_path: Path, capsys: 
 @pytest.mark.parametrize("key", ["0123456789ac", "0123", "", "zzz"])
 def test_an_unknown_key_is_refused_with_the_nearest_keys(study: Path, tmp_path: Path, key: str) -> None:
     with pytest.raises(InputError, match=rf"not in .* \(nearest keys: .*{KEY}"):
-        export_student(study, key, tmp_path / "model", "pylate")
+        export(study, key, tmp_path / "model", "pylate")
 
 
 def test_deleted_weights_and_unfinished_trials_have_different_messages(study: Path, tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"no weights \(got state WAITING, expected COMPLETE"):
-        export_student(study, "ffff00001111", tmp_path / "model", "pylate")
+        export(study, "ffff00001111", tmp_path / "model", "pylate")
     shutil.rmtree(study / "trials" / KEY / "student")
     with pytest.raises(InputError, match=r"were not kept \(compute.keep: best\)"):
-        export_student(study, KEY, tmp_path / "model", "pylate")
+        export(study, KEY, tmp_path / "model", "pylate")
 
 
 def test_an_existing_folder_is_not_overwritten(study: Path, tmp_path: Path) -> None:
     (tmp_path / "model").mkdir()
     (tmp_path / "model" / "mine.txt").write_text("mine")
     with pytest.raises(InputError, match="not an empty folder"):
-        export_student(study, KEY, tmp_path / "model", "pylate")
+        export(study, KEY, tmp_path / "model", "pylate")
     with pytest.raises(InputError, match=r"--format: unknown format \(got onnx, expected one of colbert, hf, pylate"):
-        export_student(study, KEY, tmp_path / "other", "onnx")
+        export(study, KEY, tmp_path / "other", "onnx")
     assert not (tmp_path / "other").exists()

@@ -4,10 +4,10 @@ from dataclasses import replace
 from io import StringIO
 from pathlib import Path
 
-from optical_ray.cli.tables import best_lines, score_table
 from rich.console import Console
 from rich.theme import Theme
 
+from optical_ray.cli.screen.tables import best_lines, score_table
 from optical_ray.study.info import StudyInfo
 from tests.report.planted import Planted, write_study
 

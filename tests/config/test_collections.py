@@ -30,7 +30,7 @@ def test_a_spec_gives_all_its_collections_and_a_block_gives_one(spec: Path, tmp_
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ("a: [", "not a readable YAML file"),
+        ("a: [", "not YAML"),
         ("[1]", "no collection"),
         ("name: x", "no collection"),
         ("{kind: nonsense}", "nonsense"),

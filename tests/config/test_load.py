@@ -108,7 +108,7 @@ def test_later_settings_win(write: Write, raw: dict[str, Any]) -> None:
     [
         ("seed", ["seed", "value"]),
         ("=4", ["=4", "value"]),
-        ("seed.low=4", ["seed", "no block"]),
+        ("seed.low=4", ["seed", "not a block"]),
         ("trial.optimizer=[", ["trial.optimizer", "YAML"]),
         ("trial.optimizer.stepps=7", ["trial.optimizer.stepps", "unknown key"]),
         ("trial.optimizer.steps=many", ["trial.optimizer.steps", "many"]),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 import pytest
@@ -170,9 +171,17 @@ def test_orders_are_chains_to_the_whole_set_and_back(orders: int) -> None:
 def test_a_design_without_a_set_is_refused() -> None:
     with pytest.raises(ValidationError, match="design: leave_one_out has no set of 2 to 3 languages"):
         Subset(of=LANGUAGES, design="leave_one_out", min_size=2, max_size=3)
-    with pytest.raises(ValidationError, match="orders: is read by design: orders alone, got design: lattice"):
+    with pytest.raises(ValidationError, match="orders: needs design: orders, got design: lattice"):
         Subset(of=LANGUAGES, orders=3)
 
 
 def test_older_studies_know_of_no_designs() -> None:
     assert set(canonical(Subset(of=LANGUAGES))) == {"kind", "of", "min_size", "max_size"}
+
+
+def test_the_corners_of_many_languages_need_little_time() -> None:
+    start = time.perf_counter()
+    subset = Subset(of=tuple(f"{first}{second}" for first in "abcd" for second in "vwxyz"))
+    assert len(subset.corners()) == 21
+    assert subset.corners()[-1] == "+".join(sorted(subset.of))
+    assert time.perf_counter() - start < 1

@@ -121,8 +121,8 @@ def test_a_run_of_other_topics_or_documents_is_refused(data: Path, make: Make, t
 @pytest.mark.parametrize(
     ("baselines", "message"),
     [
-        ({"undistilled": {}}, "undistilled: is always there"),
-        ({"mine": {}}, "mine: say its kind, one of bm25, teacher_english, en, shuffled, run"),
+        ({"undistilled": {}}, "undistilled: every study has this baseline"),
+        ({"mine": {}}, "mine: kind is missing. Use one of bm25, teacher_english, en, shuffled, run"),
         ({"../x": {"kind": "en"}}, "a baseline's name"),
         ({"bm25": {"k2": 1}}, r"baselines\.bm25.*k2: unknown key"),
         ({"nmt": {"run": ""}}, "give the path of a TREC run"),

@@ -93,7 +93,7 @@ def test_embeddings_are_what_the_teacher_says_of_each_sentence(
     hashes = np.load(prepared.inputs.bitext.tokens["de"][0] / "pivot_hash.npy")
     assert len(hashes) == len(sentences) == NUM_PAIRS
     embeddings = TeacherEmbeddings(prepared.inputs.models.embeddings)
-    cloud, pieces = embeddings.cloud(list(hashes)), embeddings.pieces(list(hashes))
+    cloud, pieces = embeddings.token_embeddings(list(hashes)), embeddings.pieces(list(hashes))
     assert cloud.norms is not None
     for row, (sentence, vectors, mask) in enumerate(zip(sentences, cloud.vectors, cloud.mask, strict=True)):
         ids = torch.tensor(tokenizer.encode([sentence], "query", 32).ids)

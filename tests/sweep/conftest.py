@@ -10,9 +10,11 @@ import pytest
 
 from optical_ray.config.experiment import Experiment
 from optical_ray.config.load import from_dict
-from optical_ray.study.files import write_json
+from optical_ray.prepare.text import Preparation
 from optical_ray.study.records import Ledger
+from optical_ray.sweep.open_study import OpenStudy
 from tests.tiny_study import spec
+from tests.toy_info import write_toy_info
 
 Make = Callable[..., Experiment]
 
@@ -30,6 +32,12 @@ def make(experiment: Experiment) -> Make:
 
 @pytest.fixture
 def ledger(tmp_path: Path) -> Ledger:
-    """Of a study that was just begun."""
-    write_json(tmp_path / "study.json", {"name": "tiny"})
+    """The ledger of a study without trials."""
+    write_toy_info(tmp_path)
     return Ledger.open(tmp_path)
+
+
+@pytest.fixture
+def opened(make: Make, prepared: Preparation, ledger: Ledger) -> Callable[..., OpenStudy]:
+    """The study whose spec has these blocks, with the ledger of the test."""
+    return lambda **blocks: OpenStudy(make(**blocks), prepared, ledger)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import yaml
 
-from optical_ray.sweep.autoscaler import NodeGroup, groups_of, still_to_come
+from optical_ray.sweep.autoscaler import NodeGroup, groups_of, startable_nodes
 
 OURS = Path(__file__).parents[2] / "cluster.yaml"
 
@@ -23,7 +23,7 @@ def test_a_group_without_a_limit_has_that_of_all() -> None:
 
 def test_running_nodes_are_not_counted_twice() -> None:
     head, worker = (8.0, 0.0), (4.0, 1.0)
-    assert still_to_come([head], [NodeGroup(4, 1, 2)]) == (worker, worker)
-    assert still_to_come([head, worker], [NodeGroup(4, 1, 2)]) == (worker,)
-    assert still_to_come([head, worker, worker, worker], [NodeGroup(4, 1, 2)]) == ()
-    assert still_to_come([head], []) == ()
+    assert startable_nodes([head], [NodeGroup(4, 1, 2)]) == (worker, worker)
+    assert startable_nodes([head, worker], [NodeGroup(4, 1, 2)]) == (worker,)
+    assert startable_nodes([head, worker, worker, worker], [NodeGroup(4, 1, 2)]) == ()
+    assert startable_nodes([head], []) == ()

@@ -30,10 +30,10 @@ def test_as_many_trials_as_fit(
     cpus: float, gpus: float, compute: dict[str, Any], num_trials: int, expected: int
 ) -> None:
     config = ComputeConfig(**compute)
-    at_once = Capacity(((cpus, gpus),)).at_once(config, num_trials)
-    assert at_once == expected
-    assert at_once * config.num_workers * config.cpus_per_worker <= cpus
-    assert at_once * config.num_workers * config.gpus_per_worker <= gpus
+    num_concurrent = Capacity(((cpus, gpus),)).num_concurrent(config, num_trials)
+    assert num_concurrent == expected
+    assert num_concurrent * config.num_workers * config.cpus_per_worker <= cpus
+    assert num_concurrent * config.num_workers * config.gpus_per_worker <= gpus
 
 
 @pytest.mark.parametrize(
@@ -47,7 +47,7 @@ def test_as_many_trials_as_fit(
 )
 def test_what_never_fits_is_refused(compute: dict[str, Any], words: list[str]) -> None:
     with pytest.raises(InputError) as caught:
-        Capacity(((2, 0),)).at_once(ComputeConfig(**compute), 4)
+        Capacity(((2, 0),)).num_concurrent(ComputeConfig(**compute), 4)
     for word in words:
         assert word in str(caught.value)
 
@@ -55,32 +55,32 @@ def test_what_never_fits_is_refused(compute: dict[str, Any], words: list[str]) -
 def test_a_worker_is_on_one_node() -> None:
     nodes = Capacity(((8.0, 0.0), (4.0, 1.0), (4.0, 1.0)), for_drivers=0)
     gpu = {"gpus_per_worker": 1}
-    assert nodes.at_once(ComputeConfig(**gpu), 9) == 2
-    assert nodes.at_once(ComputeConfig(**gpu, cpus_per_worker=4), 9) == 2  # drivers are on the head
-    assert nodes.at_once(ComputeConfig(**gpu, num_workers=2), 9) == 1
-    assert nodes.at_once(ComputeConfig(cpus_per_worker=3), 9) == 4  # of 16 CPUs: two on the head, one on each other
+    assert nodes.num_concurrent(ComputeConfig(**gpu), 9) == 2
+    assert nodes.num_concurrent(ComputeConfig(**gpu, cpus_per_worker=4), 9) == 2  # drivers are on the head
+    assert nodes.num_concurrent(ComputeConfig(**gpu, num_workers=2), 9) == 1
+    assert nodes.num_concurrent(ComputeConfig(cpus_per_worker=3), 9) == 4  # of 16 CPUs: two on the head, one on each other
     with pytest.raises(InputError, match=r"no room for 1 workers of 5 CPUs and 1 GPUs.*2 x \(4 CPUs, 1 GPUs\)"):
-        nodes.at_once(ComputeConfig(**gpu, cpus_per_worker=5), 9)
+        nodes.num_concurrent(ComputeConfig(**gpu, cpus_per_worker=5), 9)
 
 
 def test_drivers_have_their_share() -> None:
-    assert Capacity(((3.0, 0.0),), for_drivers=0).at_once(ComputeConfig(), 9) == 2
+    assert Capacity(((3.0, 0.0),), for_drivers=0).num_concurrent(ComputeConfig(), 9) == 2
     with pytest.raises(InputError, match=r"a driver of 0\.01 CPUs"):
-        Capacity(((2.0, 0.0),), for_drivers=0).at_once(ComputeConfig(cpus_per_worker=2), 9)
+        Capacity(((2.0, 0.0),), for_drivers=0).num_concurrent(ComputeConfig(cpus_per_worker=2), 9)
 
 
 def test_a_cluster_that_may_grow_is_believed_to_grow_as_far_as_is_asked() -> None:
     head = Capacity(((8.0, 0.0),), for_drivers=0, may_grow=True)
-    with pytest.raises(InputError, match=r"the cluster has 0; .*; where an autoscaler brings nodes, set compute"):
-        head.at_once(ComputeConfig(gpus_per_worker=1), 9)
-    assert head.at_once(ComputeConfig(gpus_per_worker=1, max_concurrent_trials=4), 9) == 4
-    assert head.at_once(ComputeConfig(gpus_per_worker=1, max_concurrent_trials=4), 3) == 3
+    with pytest.raises(InputError, match=r"the cluster has 0\. .*\. If an autoscaler adds nodes, set compute"):
+        head.num_concurrent(ComputeConfig(gpus_per_worker=1), 9)
+    assert head.num_concurrent(ComputeConfig(gpus_per_worker=1, max_concurrent_trials=4), 9) == 4
+    assert head.num_concurrent(ComputeConfig(gpus_per_worker=1, max_concurrent_trials=4), 3) == 3
 
 
 def test_nodes_that_may_come_count_and_are_waited_for() -> None:
     grows = Capacity(((8.0, 0.0),), ((4.0, 1.0),) * 3, for_drivers=0)
     gpu = ComputeConfig(gpus_per_worker=1)
-    assert grows.at_once(gpu, 9) == 3
+    assert grows.num_concurrent(gpu, 9) == 3
     assert grows.waits(gpu)
     assert not grows.waits(ComputeConfig())
 

@@ -10,7 +10,8 @@ import pytest
 from optical_ray.config.experiment import Experiment
 from optical_ray.config.load import with_params
 from optical_ray.config.space import Params, grid
-from optical_ray.sweep.proposals import Proposals, first_ones, identity, num_configurations
+from optical_ray.study.records import configuration_id
+from optical_ray.sweep.proposals import Proposals, initial_configurations, num_configurations
 
 Make = Callable[..., Experiment]
 SOURCES, EPSILON = "data.source_languages", "loss.solver.epsilon"
@@ -56,7 +57,7 @@ def of(experiment: Experiment, num_trials: int, waiting: Any = (), known: int = 
 def test_no_configuration_comes_twice_and_each_makes_a_trial(make: Make, sampler: str, space: dict[str, Any]) -> None:
     experiment = make(space=space, search={"num_trials": 12, "sampler": sampler})
     found = drawn(of(experiment, 12))
-    assert len(found) == len({identity(params) for params in found}) == 12
+    assert len(found) == len({configuration_id(params) for params in found}) == 12
     for params in found:
         with_params(experiment, params)
 
@@ -86,7 +87,7 @@ def test_what_waits_comes_first_and_once(make: Make) -> None:
     waiting = [{SOURCES: "mr", EPSILON: 0.1}, {SOURCES: "de", EPSILON: 0.2}, {SOURCES: "mr", EPSILON: 0.1}]
     found = drawn(of(make(), 4, waiting))
     assert found[:2] == waiting[:2]
-    assert len({identity(params) for params in found}) == 4
+    assert len({configuration_id(params) for params in found}) == 4
 
 
 def test_what_the_study_has_is_not_proposed_again(make: Make) -> None:
@@ -111,7 +112,7 @@ def test_a_later_launch_does_not_begin_the_sequence_anew(make: Make) -> None:
     later = of(experiment, 4, known=4)
     for params in first:
         later.learn(params, score(params))
-    assert not {identity(params) for params in first} & {identity(params) for params in drawn(later)}
+    assert not {configuration_id(params) for params in first} & {configuration_id(params) for params in drawn(later)}
 
 
 def test_it_learns_what_it_is_told(make: Make) -> None:
@@ -136,7 +137,7 @@ def test_what_was_told_for_a_waiting_one_is_learned_too(make: Make, value: float
 
 def test_start_with_is_filled_up_with_the_trials_own_values(make: Make) -> None:
     experiment = make(search={"num_trials": 4, "start_with": [{SOURCES: "hi+mr"}, {EPSILON: 0.25}]})
-    assert first_ones(experiment) == [{SOURCES: "hi+mr", EPSILON: 0.1}, {SOURCES: "de", EPSILON: 0.25}]
+    assert initial_configurations(experiment) == [{SOURCES: "hi+mr", EPSILON: 0.1}, {SOURCES: "de", EPSILON: 0.25}]
 
 
 @pytest.mark.parametrize(
@@ -158,7 +159,7 @@ def test_a_value_outside_of_its_dimension_is_brought_inside(
 ) -> None:
     space = {"anchor.weight": {"kind": "float", "low": 0.1, "high": 1.0}, path: dimension}
     experiment = make(space=space, search={"num_trials": 3, "start_with": [{"anchor.weight": 0.5}]})
-    [params] = first_ones(experiment)
+    [params] = initial_configurations(experiment)
     assert params == {"anchor.weight": 0.5, path: own}
     with_params(experiment, params)
     assert len(drawn(of(experiment, 3, [params]))) == 3
@@ -167,7 +168,7 @@ def test_a_value_outside_of_its_dimension_is_brought_inside(
 def test_a_block_to_start_with_is_filled_up_inside(make: Make) -> None:
     starts = [{"loss": "greedy"}, {"loss": "optimal_transport"}, {SOURCES: "hi"}]
     experiment = make(space=LOSSES | SUBSETS, search={"num_trials": 3, "start_with": starts})
-    assert first_ones(experiment) == [
+    assert initial_configurations(experiment) == [
         {"loss": "greedy", SOURCES: "de"},
         {"loss": "optimal_transport", EPSILON: 0.1, SOURCES: "de"},
         {"loss": "optimal_transport", EPSILON: 0.1, SOURCES: "hi"},
@@ -177,7 +178,7 @@ def test_a_block_to_start_with_is_filled_up_inside(make: Make) -> None:
 def test_an_estimate_runs_the_whole_design_and_nothing_else(make: Make) -> None:
     space = SUBSETS | {EPSILON: {**FLOAT[EPSILON], "points": 2}}
     experiment = make(space=space, search={"mode": "estimate", "seeds": 2})
-    design = first_ones(experiment)
+    design = initial_configurations(experiment)
     assert num_configurations(experiment) == len(design) == 7 * 2
     assert drawn(of(experiment, 14, design)) == design == grid(experiment.space)
     assert of(experiment, 3).next() is None
@@ -186,4 +187,4 @@ def test_an_estimate_runs_the_whole_design_and_nothing_else(make: Make) -> None:
 def test_a_study_without_a_space_has_one_configuration(make: Make) -> None:
     experiment = make(space={}, search={})
     assert num_configurations(experiment) == 1
-    assert drawn(of(experiment, 1, first_ones(experiment))) == [{}]
+    assert drawn(of(experiment, 1, initial_configurations(experiment))) == [{}]

@@ -14,11 +14,15 @@ from optical_ray.config.key import canonical
 from optical_ray.config.load import from_dict
 from optical_ray.prepare.text import prepare_text
 from optical_ray.study.files import write_json
+from optical_ray.study.events import Failed, to_report
 from optical_ray.sweep import study
 from optical_ray.sweep.description import check_unchanged
+from optical_ray.sweep.observer import Observer
+from optical_ray.sweep.open_study import OpenStudy
 from optical_ray.sweep.study import check_storage
 from optical_ray.types import InputError
 from tests.tiny_study import SOURCES, spec
+from tests.toy_info import write_toy_info
 
 Make = Callable[..., Experiment]
 DATA = Path("/corpora")
@@ -41,7 +45,7 @@ def changed(path: str, value: Any) -> Experiment:
 @pytest.fixture
 def begun(tmp_path: Path) -> Path:
     """A study that was begun with the tiny spec."""
-    write_json(tmp_path / "study.json", {"experiment": canonical(from_dict(spec(DATA)))})
+    write_toy_info(tmp_path, experiment=canonical(from_dict(spec(DATA))))
     return tmp_path
 
 
@@ -102,7 +106,7 @@ def test_a_storage_must_be_a_folder_that_can_be_written(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="file"):
         check_storage(str(tmp_path / "file" / "below"))
     for uri in ("s3://bucket/runs", "gs://bucket"):
-        with pytest.raises(InputError, match=r"--storage.*folder that all nodes share"):
+        with pytest.raises(InputError, match=r"--storage.*that all nodes share"):
             check_storage(uri)
 
 
@@ -112,9 +116,12 @@ def test_a_storage_without_rights_is_refused(tmp_path: Path, monkeypatch: pytest
         check_storage(str(tmp_path / "runs"))
 
 
-def test_a_teacher_that_breaks_is_said(tmp_path: Path, make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
-    experiment = make()
-    text = prepare_text(experiment, tmp_path, lambda stage: None)
-    monkeypatch.setattr(study, "fit", lambda *args, **kwargs: {"failed": "loss is nan at step 3"})
+def test_a_teacher_that_diverges_is_reported(
+    tmp_path: Path, opened: Callable[..., OpenStudy], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    experiment = opened().experiment
+    preparation = prepare_text(experiment, tmp_path, lambda stage: None)
+    failure = to_report(Failed("", "loss is nan at step 3"))
+    monkeypatch.setattr(study, "fit", lambda *args, **kwargs: failure)
     with pytest.raises(InputError, match=r"trial\.teacher_training: loss is nan at step 3"):
-        study._models(experiment, tmp_path / "tiny", text, study.Progress())
+        study._make_models(OpenStudy(experiment, preparation, opened().ledger), Observer())

@@ -9,11 +9,10 @@ from typing import Any
 import pytest
 from ray import train
 
-from optical_ray.config.experiment import Experiment
-from optical_ray.prepare.study import Prepared
+from optical_ray.study.events import Crashed, Started, from_report
 from optical_ray.study.records import Ledger, TrialState
 from optical_ray.sweep import trial as module
-from optical_ray.sweep.search import register
+from optical_ray.sweep.open_study import OpenStudy
 from optical_ray.sweep.trial import run_configuration
 from optical_ray.training.driver import Workers
 from optical_ray.training.loop import DistillationJob
@@ -42,31 +41,27 @@ class Driver:
 
 
 @pytest.fixture
-def driver(
-    make: Callable[..., Experiment], prepared: Prepared, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
-) -> Driver:
-    experiment = make(search={"num_trials": 1, "seeds": 3})
-    keys = register(experiment, prepared, ledger, PARAMS)
-    jobs = [
-        prepared.job(experiment, experiment.trial, seed, ledger.trial_folder(key), 0)
-        for key, seed in zip(keys, experiment.seeds, strict=True)
-    ]
-    return Driver(jobs, monkeypatch)
+def driver(opened: Callable[..., OpenStudy], monkeypatch: pytest.MonkeyPatch) -> Driver:
+    study = opened(search={"num_trials": 1, "seeds": 3})
+    configuration = study.configuration(PARAMS)
+    return Driver([study.job(configuration, seed) for seed in configuration.keys], monkeypatch)
 
 
 def test_seeds_run_one_after_the_other(driver: Driver) -> None:
     driver.run()
     assert driver.fitted == [7, 8, 9]
-    assert [report["key"] for report in driver.reports if report.get("started")] == [job.key for job in driver.jobs]
+    assert [event.key for event in map(from_report, driver.reports) if isinstance(event, Started)] == [
+        job.key for job in driver.jobs
+    ]
 
 
 def test_a_seed_that_crashes_is_said_and_the_next_one_runs(driver: Driver) -> None:
     driver.crashing = {8}
     driver.run()
     assert driver.fitted == [7, 8, 9]
-    [crash] = [report for report in driver.reports if "crashed" in report]
-    assert crash["key"] == driver.jobs[1].key
-    assert "out of memory" in crash["crashed"]
+    [crash] = [event for event in map(from_report, driver.reports) if isinstance(event, Crashed)]
+    assert crash.key == driver.jobs[1].key
+    assert "out of memory" in crash.reason
 
 
 @pytest.mark.parametrize(

@@ -175,6 +175,6 @@ def test_frequencies_are_those_of_all_files_of_a_language(tmp_path: Path) -> Non
 def test_a_text_that_was_never_embedded_is_said(tables: dict[str, BitextTokens], tmp_path: Path, lacking: int) -> None:
     numbers = [n for n in [*range(100, 120), *range(300, 313)] if n != lacking]
     embeddings = TeacherEmbeddings(write_embeddings(tmp_path / "embeddings", numbers))
-    assert len(embeddings.cloud([np.uint64(numbers[0] * 7919)] * 2).vectors) == 2
+    assert len(embeddings.token_embeddings([np.uint64(numbers[0] * 7919)] * 2).vectors) == 2
     with pytest.raises(KeyError, match="optical-ray prepare"):
-        embeddings.cloud([np.uint64(numbers[3] * 7919), np.uint64(lacking * 7919)])
+        embeddings.token_embeddings([np.uint64(numbers[3] * 7919), np.uint64(lacking * 7919)])

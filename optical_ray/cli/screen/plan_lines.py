@@ -1,4 +1,4 @@
-"""What ``plan`` prints about a study before anything runs."""
+"""The lines that ``plan`` prints about a study before anything runs."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ from optical_ray.sweep.cluster import Capacity
 from optical_ray.sweep.proposals import initial_configurations, num_configurations
 
 MAX_DUPLICATES = 4
-"""Pairs of equal settings that are printed."""
+"""The number of printed pairs of equal settings."""
 
 
 def plan_lines(experiment: Experiment, folder: Path, capacity: Capacity) -> list[str]:
-    """The plan as lines of text; raises ``InputError`` if a trial does not fit on the cluster."""
+    """Return the plan as lines of text; raises ``InputError`` if a trial does not fit on the cluster."""
     configurations, seeds = num_configurations(experiment), len(experiment.seeds)
     num_concurrent = capacity.num_concurrent(experiment.compute, configurations)
     compute, steps = experiment.compute, experiment.trial.optimizer.steps
@@ -44,7 +44,7 @@ def plan_lines(experiment: Experiment, folder: Path, capacity: Capacity) -> list
         f"first        {'; '.join(_params(params) for params in initial_configurations(experiment)[:8]) or '-'}",
         f"resources    {num_concurrent} trial{'s' * (num_concurrent > 1)} at once, each {compute.num_workers} worker"
         f"{'s' * (compute.num_workers > 1)} x {compute.cpus_per_worker} CPU, {compute.gpus_per_worker:g} GPU "
-        f"(there are {capacity.cpus:g} CPUs, {capacity.gpus:g} GPUs)",
+        f"(available: {capacity.cpus:g} CPUs, {capacity.gpus:g} GPUs)",
         f"disk         {_free(folder)} free; weights kept: {compute.keep}",
     ]
     left = None
@@ -61,7 +61,7 @@ def plan_lines(experiment: Experiment, folder: Path, capacity: Capacity) -> list
 
 
 def _duplicates(experiment: Experiment) -> list[str]:
-    """Pairs of settings that train the same student, and how many more there are."""
+    """Describe pairs of settings that train the same student; the last line counts the pairs that are not shown."""
     pairs = list(duplicate_points(experiment))
     lines = []
     for pair in pairs[:MAX_DUPLICATES]:
@@ -81,7 +81,7 @@ def _values(setting: Mapping[str, object]) -> str:
 
 
 def _designs(experiment: Experiment) -> Iterator[str]:
-    """For every complete lattice of an ``estimate`` study: its size, and the smaller balanced designs there are."""
+    """Yield the size of every complete lattice of an ``estimate`` study, and smaller balanced designs."""
     if experiment.search.mode != "estimate":
         return
     students = num_configurations(experiment) * len(experiment.seeds)
@@ -93,11 +93,11 @@ def _designs(experiment: Experiment) -> Iterator[str]:
         for changed in ({"design": "leave_one_out"}, {"design": "orders", "orders": len(dimension.of) // 2 or 1}):
             try:
                 smaller = len(Subset.model_validate({**dimension.model_dump(), **changed}).grid())
-            except ValidationError:  # it has no set of the sizes that are asked for
+            except ValidationError:  # the design has no set of these sizes
                 continue
             if smaller < sets:
-                said = ", ".join(f"{name}: {value}" for name, value in changed.items())
-                offers.append(f"{{{said}}} with {smaller} sets, {students * smaller // sets} students")
+                settings = ", ".join(f"{name}: {value}" for name, value in changed.items())
+                offers.append(f"{{{settings}}} with {smaller} sets, {students * smaller // sets} students")
         yield f"{path}: {sets} sets, {students} students" + (f"; or {', or '.join(offers)}" if offers else "")
 
 
@@ -110,10 +110,10 @@ def _free(folder: Path) -> str:
 
 
 def control_names(experiment: Experiment) -> list[str]:
-    """The baselines that are students of their own."""
+    """Return the names of the baselines that train students."""
     return [name for name, baseline in experiment.baselines.items() if isinstance(baseline, Control)]
 
 
 def _controls(experiment: Experiment) -> str:
     names, seeds = control_names(experiment), len(experiment.seeds)
-    return f"controls     {', '.join(names)}: {len(names) * seeds} students beside them"
+    return f"controls     {', '.join(names)}: {len(names) * seeds} additional students"

@@ -28,7 +28,7 @@ INTERVAL = 1.0
 
 
 class Watch(Observer):
-    """Context manager that shows a launch; ``on_scored`` is called with the study's folder when all is scored."""
+    """Context manager that shows a launch; ``on_scored`` is called with the study's folder after scoring."""
 
     def __init__(
         self, console: Console, experiment: Experiment, on_scored: Callable[[Path], None] = lambda folder: None
@@ -70,7 +70,7 @@ class Watch(Observer):
         self._then(folder)
 
     def print_data(self, screen: Console) -> None:
-        """Print what was read, kept and dropped."""
+        """Print the numbers of texts that were read, kept and dropped."""
         for line in data_lines(self._data, self._experiment.trial.data.leaks):
             screen.print(line, soft_wrap=True, markup=False)
 
@@ -133,7 +133,7 @@ class Watch(Observer):
         )
         lines = [_running(ledger, record) for record in self._records() if record.state is TrialState.RUNNING]
         best = {target: best_of(ledger, info.objective, target) for target in info.targets}
-        shown = "  ".join(f"{target} {one.eval:.3f}" for target, one in best.items() if one is not None)
+        shown = "  ".join(f"{target} {trial.eval:.3f}" for target, trial in best.items() if trial is not None)
         return Group(head, bar, Text(f"best {info.objective} on eval: {shown or '-'}"), *lines)
 
     def _records(self) -> tuple[TrialRecord, ...]:

@@ -24,7 +24,7 @@ TEST = SPLITS[1]
 def score_table(ledger: Ledger, metric: str, targets: Sequence[str]) -> Table:
     """Return the scores on the test split, averaged over seeds.
 
-    ``*`` marks what the eval split chooses, ``°`` that the target's language is a source.
+    ``*`` marks the configuration that is chosen on the eval split, ``°`` that the target's language is a source.
     """
     table = Table(
         title=f"{metric} on the test split", title_justify="left", title_style="head", box=None, pad_edge=False
@@ -96,7 +96,7 @@ def _configuration_text(record: TrialRecord) -> str:
 
 
 def _collections(ledger: Ledger) -> Mapping[str, Any]:
-    """The spec's collections, which state the targets' languages."""
+    """The spec's collections, which define the targets' languages."""
     collections: Mapping[str, Any] = StudyInfo.read(ledger.folder).experiment.get("data", {}).get("collections") or {}
     return collections
 

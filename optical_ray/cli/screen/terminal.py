@@ -1,4 +1,4 @@
-"""The terminal, and a log file for what other libraries print."""
+"""The terminal, and a log file for the output of other libraries."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ THEME = Theme({"best": "bold green", "supervised": "dim", "head": "bold", "note"
 
 
 def console(stream: int | None = None) -> Console:
-    """A console on file descriptor ``stream`` (this process's standard output where not given)."""
+    """Return a console on the file descriptor ``stream``, by default the standard output of this process."""
     file = sys.stdout if stream is None else os.fdopen(stream, "w", buffering=1, encoding="utf-8", closefd=False)
     width = None if file.isatty() else 120
     return Console(file=file, theme=THEME, highlight=False, width=width)

@@ -106,7 +106,7 @@ def study_runs(ledger: Ledger, info: StudyInfo) -> Iterator[RunContent]:
     tags, study = shared_tags(info), StudyFolder(ledger.folder)
     if study.teacher.is_file():
         yield _teacher_run(study, tags, info)
-    for folder in sorted(path for path in study.baselines.glob("*") if path.is_dir()):
+    for folder in sorted(path.parent for path in study.baselines.glob("*/baseline.json")):
         yield _baseline_run(folder, tags, info.targets)
     for record in ledger.records:
         if record.state is not TrialState.WAITING or record.attempts:

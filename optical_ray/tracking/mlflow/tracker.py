@@ -151,10 +151,10 @@ class _Store:
         stamp = stamp_of([*files, *study.report.glob("*")])
         states = Counter(record.state for record in ledger.records)
         known = self.known[PARENT]
-        spec = flatten(info.experiment)
         self._describe(
             known,
-            params={name: value for name, value in spec.items() if is_fixed(name)},  # MLflow's parameters cannot change
+            # MLflow's parameters cannot change, so those of the spec that a later launch may change are left out
+            params={name: value for name, value in flatten(info.experiment).items() if is_fixed(name)},
             tags={
                 **shared_tags(info),
                 "optical.kind": "study",

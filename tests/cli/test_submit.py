@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 import yaml
 
-from optical_ray.cli import submitting
-from optical_ray.cli.submitting import submit_study
+from optical_ray.cli import submit
+from optical_ray.cli.submit import submit_study
 from optical_ray.study.records import Ledger
 from optical_ray.types import InputError
 from tests.tiny_study import spec, write_data
@@ -25,7 +25,7 @@ def test_what_cannot_be_submitted_is_refused_here(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="expected a mapping"):
         submit_study(path, "/shared", [], NOBODY, wait=True)
     path.write_text("name: small")
-    with pytest.raises(InputError, match="--storage runs: give an absolute folder"):
+    with pytest.raises(InputError, match="--storage runs: not an absolute path"):
         submit_study(path, "runs", [], NOBODY, wait=True)
     with pytest.raises(InputError, match=r"no Ray job server answers .*`ray dashboard cluster\.yaml`"):
         submit_study(path, "/shared", [], NOBODY, wait=True)
@@ -42,11 +42,11 @@ def test_ctrl_c_leaves_the_job_alone(
         def tail_job_logs(self, job: str) -> Any:
             raise KeyboardInterrupt
 
-    monkeypatch.setattr(submitting, "_client", lambda address: Client())
+    monkeypatch.setattr(submit, "_client", lambda address: Client())
     (tmp_path / "study.yaml").write_text("name: small")
     assert submit_study(tmp_path / "study.yaml", "/shared", [], NOBODY, wait=True) == 0
     said = capsys.readouterr().out
-    assert "the job goes on; its output: ray job logs --follow --address http://127.0.0.1:9 job-1" in said
+    assert "the job continues; show its output with: ray job logs --follow --address http://127.0.0.1:9 job-1" in said
 
 
 @pytest.mark.ray

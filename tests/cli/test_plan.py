@@ -5,8 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from optical_ray.cli.plan_lines import plan_lines
-
+from optical_ray.cli.screen.plan_lines import plan_lines
 from optical_ray.config.load import from_dict
 from optical_ray.sweep.cluster import Capacity
 from tests.tiny_study import spec
@@ -76,4 +75,4 @@ def test_controls_are_counted(tmp_path: Path) -> None:
     )
     raw["search"]["start_with"] = []
     lines = plan_lines(from_dict(raw), tmp_path / "study", Capacity(((2, 0),)))
-    assert "controls     en, shuffled: 6 students beside them" in lines
+    assert "controls     en, shuffled: 6 additional students" in lines

@@ -8,9 +8,10 @@ from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
+import typer
 from mlflow import MlflowClient
-from optical_ray.cli.health import show_health
 
+from optical_ray.cli.doctor import command
 from optical_ray.study.files import write_json
 from optical_ray.study.info import StudyInfo
 from optical_ray.study.lease import Holder, Lease, LeaseHeld
@@ -24,7 +25,7 @@ def died(study: Path) -> None:
 
 
 def test_a_machine_is_looked_at(capsys: pytest.CaptureFixture[str]) -> None:
-    assert show_health(None, fix=False) == 0
+    command(None, fix=False)
     said = capsys.readouterr().out
     for word in ("torch", "GPUs", "disk", "storage"):
         assert word in said
@@ -33,9 +34,11 @@ def test_a_machine_is_looked_at(capsys: pytest.CaptureFixture[str]) -> None:
 def test_a_dead_launcher_is_told_and_let_go(study: Path, capsys: pytest.CaptureFixture[str]) -> None:
     died(study)
     MlflowTracker(study).sync()
-    assert show_health(study, fix=False) == 1
-    assert "it is dead: run the study again" in capsys.readouterr().out
-    assert show_health(study, fix=True) == 0
+    with pytest.raises(typer.Exit) as ended:
+        command(study, fix=False)
+    assert ended.value.exit_code == 1
+    assert "It has died. Run the study again" in capsys.readouterr().out
+    command(study, fix=True)
     assert not (study / "lease.json").exists()
     client = MlflowClient(tracking_uri=f"sqlite:///{study.parent / 'mlflow.db'}")
     experiment = client.get_experiment_by_name("study")
@@ -46,15 +49,17 @@ def test_a_dead_launcher_is_told_and_let_go(study: Path, capsys: pytest.CaptureF
 
 
 def test_a_living_launcher_is_left_alone(study: Path) -> None:
-    with Lease(study), pytest.raises(LeaseHeld, match="there is nothing to fix"):
-        show_health(study, fix=True)
+    with Lease(study), pytest.raises(LeaseHeld, match="There is nothing to fix"):
+        command(study, fix=True)
 
 
 def test_a_server_that_is_away(study: Path, capsys: pytest.CaptureFixture[str]) -> None:
     tracking = [{"kind": "mlflow", "uri": "http://127.0.0.1:9"}]
     info = StudyInfo.read(study)
     replace(info, experiment={**info.experiment, "tracking": tracking}).write(study)
-    assert show_health(study, fix=False) == 1
+    with pytest.raises(typer.Exit) as ended:
+        command(study, fix=False)
+    assert ended.value.exit_code == 1
     output = " ".join(capsys.readouterr().out.split())
     assert "http://127.0.0.1:9: cannot be reached" in output
     assert "Start the server" in output
