@@ -79,7 +79,7 @@ def reference(study: StudyFolder, metric: str) -> tuple[Rows, FloatArray]:
 
 
 def read(folder: ResultFolder, metric: str) -> pa.Table | str:
-    """Return the rows of ``metric`` in a per-query file, or the reason why there are none."""
+    """Return the rows of ``metric`` in a per-query file, or the reason why they cannot be read."""
     if not folder.per_query.is_file():
         return "per_query.parquet is missing"
     try:

@@ -12,7 +12,7 @@ from optical_ray.study.layout import StudyFolder
 from optical_ray.types import InputError
 
 VERSION = 2
-"""Of the layout of a study's folder."""
+"""Version of the layout of a study's folder."""
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ import yaml
 
 from optical_ray import api
 from optical_ray.config.experiment import Experiment
-from optical_ray.config.load import from_dict
+from optical_ray.config.load import check_corners, from_dict
 from optical_ray.study.records import Ledger
 from optical_ray.sweep.study import StudyResult
 from tests.report.planted import Planted, write_study
@@ -59,3 +59,13 @@ def test_python_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: py
     [block] = blocks("python")
     exec(compile(block, "README.md", "exec"), {})
     assert "('sw',)" in capsys.readouterr().out
+
+
+def test_the_search_dimensions_of_contributing_are_valid() -> None:
+    [block] = blocks("yaml", "CONTRIBUTING.md")
+    space = yaml.safe_load(block)["space"]
+    raw = yaml.safe_load((ROOT / "experiments" / "quickstart.yaml").read_text(encoding="utf-8"))
+    raw["space"], raw["search"] = space, {"mode": "optimise", "num_trials": 2, "objective": "AP"}
+    experiment = from_dict(raw)
+    check_corners(experiment)
+    assert set(experiment.space) == set(space)
