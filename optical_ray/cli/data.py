@@ -52,8 +52,12 @@ def command(
     _print_dropped(screen, [(f"{row.target} {row.split}", row.dropped) for row in counts.collections])
     screen.print("[note]random AP: the AP of a ranking in random order[/note]\n")
     screen.print(_document_table(counts.collections))
-    screen.print("[note]length, pieces/word and unknown count the student's subwords, of the foreign side of the[/note]")
-    screen.print("[note]bitext, of all topics and of all documents; truncated texts are not part of pieces/word[/note]\n")
+    screen.print(
+        "[note]length, pieces/word and unknown count the student's subwords, of the foreign side of the[/note]"
+    )
+    screen.print(
+        "[note]bitext, of all topics and of all documents; truncated texts are not part of pieces/word[/note]\n"
+    )
     for name, licence in preparation.licences.items():
         screen.print(f"{name}: {licence}", soft_wrap=True, markup=False)
 

@@ -1,5 +1,5 @@
-"""Builds what trials share on workers: the teacher, the student's initial weights, the teacher's embeddings of the pivot
-sentences, and the scores of the undistilled student. One worker group builds whatever is not in the cache."""
+"""Builds what trials share on workers: the teacher, the student's initial weights, the teacher's embeddings of the
+pivot sentences, and the scores of the undistilled student. One worker group builds whatever is not in the cache."""
 
 from __future__ import annotations
 

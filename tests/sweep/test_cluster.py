@@ -58,7 +58,9 @@ def test_a_worker_is_on_one_node() -> None:
     assert nodes.num_concurrent(ComputeConfig(**gpu), 9) == 2
     assert nodes.num_concurrent(ComputeConfig(**gpu, cpus_per_worker=4), 9) == 2  # drivers are on the head
     assert nodes.num_concurrent(ComputeConfig(**gpu, num_workers=2), 9) == 1
-    assert nodes.num_concurrent(ComputeConfig(cpus_per_worker=3), 9) == 4  # of 16 CPUs: two on the head, one on each other
+    assert (
+        nodes.num_concurrent(ComputeConfig(cpus_per_worker=3), 9) == 4
+    )  # of 16 CPUs: two on the head, one on each other
     with pytest.raises(InputError, match=r"no room for 1 workers of 5 CPUs and 1 GPUs.*2 x \(4 CPUs, 1 GPUs\)"):
         nodes.num_concurrent(ComputeConfig(**gpu, cpus_per_worker=5), 9)
 

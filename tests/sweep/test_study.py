@@ -13,7 +13,6 @@ from optical_ray.config.experiment import Experiment
 from optical_ray.config.key import canonical
 from optical_ray.config.load import from_dict
 from optical_ray.prepare.text import prepare_text
-from optical_ray.study.files import write_json
 from optical_ray.study.events import Failed, to_report
 from optical_ray.sweep import study
 from optical_ray.sweep.description import check_unchanged
