@@ -80,7 +80,7 @@ class StudentConfig(Block):
     gradient_checkpointing: bool = Field(False, json_schema_extra={"since": 2})
     """Recompute each layer in the backward pass: less memory, about a third more time."""
     precision: Literal["float32", "bfloat16"] = Field("float32", json_schema_extra={"since": 2})
-    """Of the student's forward and backward pass in training; weights, loss and transport are always float32."""
+    """The type that the student computes in during training; weights, loss and transport are always float32."""
 
 
 class BitextConfig(Block):

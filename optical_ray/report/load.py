@@ -31,7 +31,7 @@ def load_study(folder: Path | str, metric: str | None = None) -> Study:
     """
     folder = Path(folder)
     info = StudyInfo.read(folder)
-    ledger = _open(folder)
+    ledger = Ledger.open(folder)
     metric = metric or info.objective.split("/")[0]
     rows, base = reference(StudyFolder(folder), metric)
     runs: list[tuple[TrialRecord, FloatArray]] = []
@@ -55,6 +55,7 @@ def load_study(folder: Path | str, metric: str | None = None) -> Study:
     baselines, control_runs = other_baselines(StudyFolder(folder), metric, rows)
     groups = topic_groups(StudyFolder(folder), rows)
     panels, notes = _panels(rows, values, {UNDISTILLED: base, **baselines}, control_runs, groups)
+    notes += [f"{reason}. The trial is left out." for reason in ledger.damaged.values()]
     if not any(split == EVAL for split, _ in panels):
         notes.append(
             "The study has no eval split: source sets are chosen on the topics they are reported on, which flatters "
@@ -62,16 +63,6 @@ def load_study(folder: Path | str, metric: str | None = None) -> Study:
         )
     targets = _targets(info, panels)
     return Study(folder, metric, targets, seeds, systems, panels, tuple(excluded), info, dict(states), tuple(notes))
-
-
-def _open(folder: Path) -> Ledger:
-    try:
-        return Ledger.open(folder)
-    except (json.JSONDecodeError, KeyError, TypeError) as error:
-        raise InputError(
-            f"{folder}: a trial.json cannot be read ({type(error).__name__}: {str(error)[:200]}). Move the damaged "
-            "trial's folder away, or run the study again."
-        ) from error
 
 
 def _trial(ledger: Ledger, record: TrialRecord, metric: str, rows: Rows) -> FloatArray | str:

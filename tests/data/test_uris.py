@@ -79,7 +79,7 @@ def test_a_study_over_uris_has_the_keys_of_one_over_folders(server: str, tmp_pat
         block["root"] = f"{uri}/{target}"
     near_text = prepare_text(from_dict(raw), tmp_path / "near", lambda stage: None)
     far_text = prepare_text(from_dict(far), tmp_path / "far", lambda stage: None)
-    assert far_text.digests == near_text.digests
+    assert far_text.inputs.digests == near_text.inputs.digests
 
 
 def test_a_missing_path_is_one_message(server: str) -> None:

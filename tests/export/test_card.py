@@ -22,7 +22,7 @@ def test_every_dataset_has_a_licence_and_a_digest(tmp_path: Path) -> None:
     experiment = from_dict(raw)
     folder = tmp_path / "study"
     folder.mkdir()
-    describe(experiment, folder, prepare_text(experiment, tmp_path, lambda stage: None))
+    describe(experiment, folder, prepare_text(experiment, tmp_path, lambda stage: None), num_concurrent=1)
     ledger = Ledger.open(folder)
     record = ledger.create(
         "0123456789ab", params={}, seed=1, config={"loss": {"kind": "greedy"}}, source_languages=("de",), steps=2

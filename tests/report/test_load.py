@@ -72,14 +72,20 @@ def test_another_version(quick: Path) -> None:
 def test_another_version_of_a_trial(quick: Path) -> None:
     path = first_trial(quick) / "trial.json"
     write_json(path, {**read_json(path), "version": 0})
-    with pytest.raises(InputError, match="layout version 0"):
+    with pytest.raises(InputError, match=r"unknown layout version \(got 0"):
         load_study(quick)
 
 
-def test_a_broken_trial_json(quick: Path) -> None:
+def test_a_damaged_trial_is_left_out_and_named(quick: Path) -> None:
+    complete = load_study(quick)
     (first_trial(quick) / "trial.json").write_text("{", encoding="utf-8")
-    with pytest.raises(InputError, match=r"trial\.json cannot be read"):
-        load_study(quick)
+    study = load_study(quick)
+    assert sum(map(len, (system.keys for system in study.systems))) < sum(
+        map(len, (system.keys for system in complete.systems))
+    )
+    [note] = [note for note in study.notes if "damaged" in note]
+    assert "trial.json" in note
+    assert "left out" in note
 
 
 def test_no_finished_trial(quick: Path) -> None:
