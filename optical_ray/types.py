@@ -88,6 +88,5 @@ class RelevancePair:
     def __post_init__(self) -> None:
         if self.scores and len(self.scores) != 1 + len(self.negatives):
             raise InputError(
-                f"scores: got {len(self.scores)}, expected {1 + len(self.negatives)}: one for the document and one for "
-                "each negative"
+                f"scores: got {len(self.scores)}, expected {1 + len(self.negatives)}: of the document and each negative"
             )

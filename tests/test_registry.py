@@ -75,7 +75,7 @@ def test_what_is_imported_or_no_dataclass_or_without_kind_is_no_member(room: Roo
 def test_one_kind_has_one_member(room: Room) -> None:
     room.add("square", "Square", "square")
     room.add("other", "Other", "square")
-    with pytest.raises(RuntimeError, match=r"'square' is claimed by .*(Square|Other).*(Square|Other)"):
+    with pytest.raises(RuntimeError, match=r"'square' is used by .*(Square|Other).*(Square|Other)"):
         room.members()
 
 
