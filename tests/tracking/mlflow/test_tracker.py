@@ -14,13 +14,12 @@ from typing import Any
 import pytest
 
 from optical_ray.study.files import append_jsonl, write_json
-from optical_ray.study.info import StudyInfo
 from optical_ray.study.layout import UNDISTILLED, StorageFolder, StudyFolder
 from optical_ray.study.records import Ledger, TrialState
 from optical_ray.tracking.mlflow import tracker as module
-from optical_ray.tracking.mlflow.store import connect, find_runs
+from optical_ray.tracking.mlflow.store import connect
 from optical_ray.tracking.mlflow.tracker import PARENT, MlflowTracker
-from tests.tracking.empty_store import write_empty_store
+from tests.tracking.mlflow.queries import history, runs_of
 from tests.tracking.written_study import (
     BASELINE,
     DONE,
@@ -31,31 +30,7 @@ from tests.tracking.written_study import (
     TARGETS,
     WAITING,
     study_info,
-    write_study,
 )
-
-
-@pytest.fixture
-def ledger(make_study: Any, tmp_path: Path) -> Ledger:
-    """A small study, and an empty store in its storage."""
-    write_empty_store(tmp_path)
-    study: Ledger = make_study()
-    return study
-
-
-def runs_of(tracker: MlflowTracker) -> dict[str, Any]:
-    client = connect(tracker.uri)
-    experiment = client.get_experiment_by_name(tracker.experiment_name)
-    assert experiment is not None
-    every = client.search_runs([experiment.experiment_id], max_results=1000)
-    runs = find_runs(client, experiment.experiment_id, StudyInfo.read(tracker.folder).study_id)
-    assert len(every) == len(runs), "a run exists twice"
-    return runs
-
-
-def history(tracker: MlflowTracker, key: str, metric: str) -> list[tuple[int, float]]:
-    points = connect(tracker.uri).get_metric_history(runs_of(tracker)[key].info.run_id, metric)
-    return sorted((point.step, point.value) for point in points)
 
 
 def test_one_parent_run_and_one_child_run_for_each_started_trial(ledger: Ledger) -> None:
@@ -295,13 +270,21 @@ def test_the_teacher_and_a_baseline_without_a_key_have_runs(ledger: Ledger) -> N
     write_json(study.teacher, {"key": "ab12", "rows": "../cache/ab12/metrics.jsonl"})
     trial = {"teacher": {"kind": "scratch"}, "loss": {"kind": "greedy"}}
     study_info("small", experiment={**SPEC, "trial": trial}).write(ledger.folder)
-    study.baseline(UNDISTILLED).baseline.unlink()
+    write_json(study.baseline(UNDISTILLED).baseline, {"name": UNDISTILLED, "state": "COMPLETE"})
     tracker = MlflowTracker(ledger.folder)
     tracker.sync()
     runs = runs_of(tracker)
     assert history(tracker, "ab12", "loss") == [(1, 3.0), (2, 2.0)]
     assert runs["ab12"].data.params == {"teacher.kind": "scratch"}
     assert runs["ab12"].info.status == runs["baseline-undistilled"].info.status == "FINISHED"
+
+
+def test_a_baseline_has_no_run_before_its_state_is_known(ledger: Ledger) -> None:
+    StudyFolder(ledger.folder).baseline(UNDISTILLED).baseline.unlink()
+    tracker = MlflowTracker(ledger.folder)
+    tracker.sync()
+    assert BASELINE not in runs_of(tracker)
+    assert not [run for run in runs_of(tracker).values() if run.data.tags["optical.kind"] == "baseline"]
 
 
 def test_a_control_has_the_curves_of_its_first_seed(ledger: Ledger) -> None:
@@ -323,72 +306,3 @@ def test_a_study_of_which_little_is_known_is_written(ledger: Ledger) -> None:
     tracker = MlflowTracker(ledger.folder, experiment_name="elsewhere")
     tracker.sync()
     assert runs_of(tracker)[DONE].data.metrics["AP/sw"] == 0.2
-
-
-# ---- several studies in one store
-
-
-def test_two_studies_of_one_name_have_runs_of_their_own(ledger: Ledger, tmp_path: Path) -> None:
-    """The same trials of the same name in two storages, on one server: neither changes the runs of the other."""
-    uri = MlflowTracker(ledger.folder).uri
-    other = write_study(tmp_path / "elsewhere" / "small", study_id="another-id")
-    first, second = MlflowTracker(ledger.folder, uri), MlflowTracker(other.folder, uri)
-    first.sync()
-    before = {run.info.run_id: run.info.status for run in all_runs(first).values()}
-    second.sync()
-    second.close(5)
-    after = {run_id: run.info.status for run_id, run in all_runs(first).items()}
-    assert len(after) == 2 * len(before)
-    assert before.items() <= after.items()
-    tags = {run_id: run.data.tags for run_id, run in all_runs(first).items()}
-    own = {run_id for run_id in tags if tags[run_id]["optical.study_id"] == "another-id"}
-    assert not own & set(before)
-    parents = {run_id for run_id in tags if tags[run_id]["optical.kind"] == "study"}
-    assert [tags[run_id]["optical.study"] for run_id in parents] == ["small", "small"]
-    assert {tags[run_id]["mlflow.parentRunId"] for run_id in own - parents} == own & parents
-
-
-def test_runs_of_other_programs_are_not_changed(ledger: Ledger) -> None:
-    tracker = MlflowTracker(ledger.folder)
-    tracker.sync()
-    client = connect(tracker.uri)
-    experiment = client.get_experiment_by_name(tracker.experiment_name)
-    assert experiment is not None
-    foreign = client.create_run(experiment.experiment_id, tags={"optical.study": "small", "optical.trial_key": DONE})
-    MlflowTracker(ledger.folder).close(5)
-    run = client.get_run(foreign.info.run_id)
-    assert (run.info.status, run.info.lifecycle_stage) == ("RUNNING", "active")
-
-
-def all_runs(tracker: MlflowTracker) -> dict[str, Any]:
-    client = connect(tracker.uri)
-    experiment = client.get_experiment_by_name(tracker.experiment_name)
-    assert experiment is not None
-    return {run.info.run_id: run for run in client.search_runs([experiment.experiment_id], max_results=1000)}
-
-
-# ---- what users delete
-
-
-@pytest.mark.parametrize("key", [DONE, PARENT])
-def test_a_run_that_was_deleted_in_mlflow_is_written_again(ledger: Ledger, key: str) -> None:
-    tracker = MlflowTracker(ledger.folder)
-    tracker.sync()
-    connect(tracker.uri).delete_run(runs_of(tracker)[key].info.run_id)
-    tracker = MlflowTracker(ledger.folder)
-    tracker.sync()
-    runs = runs_of(tracker)
-    assert len(history(tracker, DONE, "loss")) == 40
-    parent = runs[PARENT].info.run_id
-    assert {run.data.tags["mlflow.parentRunId"] for name, run in runs.items() if name} == {parent}
-
-
-def test_a_running_tracker_notices_that_its_run_was_deleted(ledger: Ledger) -> None:
-    tracker = MlflowTracker(ledger.folder)
-    tracker.sync()
-    connect(tracker.uri).delete_run(runs_of(tracker)[RUNNING].info.run_id)
-    ledger.log(RUNNING, [{"step": 21, "loss": 0.5}])
-    with pytest.raises(Exception, match="deleted"):
-        tracker.sync()
-    tracker.sync()
-    assert len(history(tracker, RUNNING, "loss")) == 21
