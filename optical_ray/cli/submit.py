@@ -8,6 +8,7 @@ import os
 import shlex
 import shutil
 import tempfile
+import time
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 from typing import Annotated, Any
@@ -16,6 +17,9 @@ import typer
 
 from optical_ray.cli.options import Settings, Spec
 from optical_ray.types import InputError
+
+AGENT_SECONDS = 60.0
+"""How long a job waits for an agent of a cluster that has just started."""
 
 
 def command(
@@ -59,7 +63,8 @@ def submit_study(spec: Path, storage: str, settings: Sequence[str], address: str
     variables = {name for text in texts for name, _ in VARIABLE.findall(text)}
     with tempfile.TemporaryDirectory() as folder:
         shutil.copy(spec, folder)
-        job = client.submit_job(
+        job = _submit(
+            client,
             entrypoint=shlex.join(command),
             runtime_env={
                 "working_dir": folder,
@@ -83,6 +88,22 @@ def submit_study(spec: Path, storage: str, settings: Sequence[str], address: str
         screen.print(f"the job is {info.status.value}: {info.message}", soft_wrap=True, markup=False)
         return 1
     return int(info.driver_exit_code)
+
+
+def _submit(client: Any, **job: Any) -> str:
+    """Submit ``job``; a cluster that has just started has no agent that takes jobs for some seconds."""
+    deadline = time.monotonic() + AGENT_SECONDS
+    while True:
+        try:
+            return str(client.submit_job(**job))
+        except RuntimeError as error:
+            if "No available agent" not in str(error):
+                raise InputError(f"--address: the job server refused the job ({str(error)[:300]})") from error
+            if time.monotonic() > deadline:
+                raise InputError(
+                    f"--address: the cluster has no agent that takes jobs (waited {AGENT_SECONDS:g} s). Try again later."
+                ) from error
+        time.sleep(1)
 
 
 def _client(address: str) -> Any:

@@ -8,9 +8,10 @@ import tarfile
 import zipfile
 import zlib
 from collections.abc import Callable
+from contextlib import ExitStack
 from functools import partial
 from pathlib import PurePosixPath
-from typing import IO
+from typing import IO, Any
 
 from optical_ray.types import InputError
 
@@ -23,6 +24,24 @@ UNREADABLE = (
 """What the standard library raises on a broken or missing file."""
 
 Opener = Callable[[], IO[bytes]]
+
+
+class OwningReader(io.BufferedReader):
+    """Reads ``stream`` and, when it is closed, also closes ``below``.
+
+    ``below`` holds the streams and archives that ``stream`` reads from; gzip, zipfile and tarfile leave theirs open.
+    """
+
+    def __init__(self, stream: Any, below: ExitStack) -> None:
+        super().__init__(stream)
+        self._below = below
+
+    def close(self) -> None:
+        """Close the stream and what it reads from."""
+        try:
+            super().close()
+        finally:
+            self._below.close()
 
 
 def archive_members(name: str, open_archive: Opener) -> list[tuple[str, Opener]]:
@@ -73,12 +92,15 @@ def _names_in_tar(name: str, open_archive: Opener) -> list[str]:
 
 
 def _open_zip_member(open_archive: Opener, member: str) -> IO[bytes]:
-    return zipfile.ZipFile(open_archive()).open(member)
+    with ExitStack() as stack:
+        archive = stack.enter_context(zipfile.ZipFile(stack.enter_context(open_archive())))
+        return OwningReader(archive.open(member), stack.pop_all())
 
 
 def _open_tar_member(open_archive: Opener, member: str) -> IO[bytes]:
-    archive = tarfile.open(fileobj=open_archive())  # noqa: SIM115 - must stay open as long as the member's stream
-    stream = archive.extractfile(member)
-    if stream is None:
-        raise OSError("not a plain file")
-    return stream
+    with ExitStack() as stack:
+        archive = stack.enter_context(tarfile.open(fileobj=stack.enter_context(open_archive())))
+        stream = archive.extractfile(member)
+        if stream is None:
+            raise OSError("not a plain file")
+        return OwningReader(stream, stack.pop_all())

@@ -215,10 +215,11 @@ def _code(value: Any, where: str) -> str:
 def _read_parquet(file: InputFile) -> Iterator[tuple[int, dict[str, Any]]]:
     number = 0
     try:
-        for batch in pq.ParquetFile(file.open()).iter_batches():
-            for record in batch.to_pylist():
-                number += 1
-                yield number, record
+        with file.open() as stream:
+            for batch in pq.ParquetFile(stream).iter_batches():
+                for record in batch.to_pylist():
+                    number += 1
+                    yield number, record
     except InputError:
         raise
     except (pa.ArrowException, *UNREADABLE) as error:

@@ -5,22 +5,28 @@ from __future__ import annotations
 import bz2
 import gzip
 import hashlib
-import io
 import lzma
 from collections.abc import Callable, Hashable, Iterable
+from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
 from pathlib import PurePosixPath
-from typing import IO, TypeVar
+from typing import IO, Any, TypeVar
 
 import pyarrow as pa
 
-from optical_ray.data.archives import ARCHIVES, UNREADABLE, archive_members
+from optical_ray.data.archives import ARCHIVES, UNREADABLE, OwningReader, archive_members
 from optical_ray.data.messages import listed
 from optical_ray.data.storage import BLOCK, file_system, list_files, open_path
 from optical_ray.types import InputError
 
-COMPRESSIONS = (".gz", ".xz", ".zst", ".bz2")
+DECOMPRESSORS: dict[str, Callable[[IO[bytes]], Any]] = {
+    ".gz": lambda raw: gzip.GzipFile(fileobj=raw),
+    ".xz": lzma.LZMAFile,
+    ".bz2": bz2.BZ2File,
+    ".zst": lambda raw: pa.CompressedInputStream(pa.PythonFile(raw, mode="r"), "zstd"),
+}
+COMPRESSIONS = tuple(DECOMPRESSORS)
 Key = TypeVar("Key", bound=Hashable)
 
 
@@ -41,16 +47,13 @@ class InputFile:
     def open(self) -> IO[bytes]:
         """Open for reading decompressed bytes; raises ``InputError`` if that fails."""
         try:
-            raw = self.open_raw()
-            if self.relative.endswith(".gz"):
-                return io.BufferedReader(gzip.GzipFile(fileobj=raw))
-            if self.relative.endswith(".xz"):
-                return io.BufferedReader(lzma.LZMAFile(raw))
-            if self.relative.endswith(".bz2"):
-                return io.BufferedReader(bz2.BZ2File(raw))
-            if self.relative.endswith(".zst"):
-                return io.BufferedReader(pa.CompressedInputStream(pa.PythonFile(raw, mode="r"), "zstd"))
-            return raw
+            with ExitStack() as stack:
+                raw = stack.enter_context(self.open_raw())
+                decompress = next((made for end, made in DECOMPRESSORS.items() if self.relative.endswith(end)), None)
+                if decompress is None:
+                    stack.pop_all()
+                    return raw
+                return OwningReader(decompress(raw), stack.pop_all())
         except UNREADABLE as error:
             raise InputError(f"{self.name}: cannot be opened ({error})") from error
 

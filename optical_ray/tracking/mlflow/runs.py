@@ -164,7 +164,7 @@ def _baseline_run(folder: Path, shared: Mapping[str, str], targets: Sequence[str
     results = ResultFolder(folder)
     rows = next(iter(sorted(folder.glob(f"seed-*/{METRICS_FILE}"))), None)
     last_row = last_jsonl(rows) if rows else None
-    state = read_json(results.baseline) if results.baseline.is_file() else {}
+    state = read_json(results.baseline)
     return RunContent(
         key=parameter_text(state.get("key") or f"baseline-{folder.name}"),
         kind="baseline",

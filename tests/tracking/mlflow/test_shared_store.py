@@ -1,29 +1,16 @@
-"""What else a store holds: studies of the same name, runs of other programs, and runs that users delete."""
+"""Several studies in one store, and runs that a user deletes."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from optical_ray.study.records import Ledger
 from optical_ray.tracking.mlflow.store import connect
 from optical_ray.tracking.mlflow.tracker import PARENT, MlflowTracker
-from tests.tracking.empty_store import write_empty_store
-from tests.tracking.mlflow.test_tracker import history, runs_of
+from tests.tracking.mlflow.queries import all_runs, history, runs_of
 from tests.tracking.written_study import DONE, RUNNING, write_study
-
-
-@pytest.fixture
-def ledger(make_study: Any, tmp_path: Path) -> Ledger:
-    """A small study, and an empty store in its storage."""
-    write_empty_store(tmp_path)
-    study: Ledger = make_study()
-    return study
-
-
-# ---- several studies in one store
 
 
 def test_two_studies_of_one_name_have_runs_of_their_own(ledger: Ledger, tmp_path: Path) -> None:
@@ -56,16 +43,6 @@ def test_runs_of_other_programs_are_not_changed(ledger: Ledger) -> None:
     MlflowTracker(ledger.folder).close(5)
     run = client.get_run(foreign.info.run_id)
     assert (run.info.status, run.info.lifecycle_stage) == ("RUNNING", "active")
-
-
-def all_runs(tracker: MlflowTracker) -> dict[str, Any]:
-    client = connect(tracker.uri)
-    experiment = client.get_experiment_by_name(tracker.experiment_name)
-    assert experiment is not None
-    return {run.info.run_id: run for run in client.search_runs([experiment.experiment_id], max_results=1000)}
-
-
-# ---- what users delete
 
 
 @pytest.mark.parametrize("key", [DONE, PARENT])

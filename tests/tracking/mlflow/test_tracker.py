@@ -14,13 +14,12 @@ from typing import Any
 import pytest
 
 from optical_ray.study.files import append_jsonl, write_json
-from optical_ray.study.info import StudyInfo
 from optical_ray.study.layout import UNDISTILLED, StorageFolder, StudyFolder
 from optical_ray.study.records import Ledger, TrialState
 from optical_ray.tracking.mlflow import tracker as module
-from optical_ray.tracking.mlflow.store import connect, find_runs
+from optical_ray.tracking.mlflow.store import connect
 from optical_ray.tracking.mlflow.tracker import PARENT, MlflowTracker
-from tests.tracking.empty_store import write_empty_store
+from tests.tracking.mlflow.queries import history, runs_of
 from tests.tracking.written_study import (
     BASELINE,
     DONE,
@@ -32,29 +31,6 @@ from tests.tracking.written_study import (
     WAITING,
     study_info,
 )
-
-
-@pytest.fixture
-def ledger(make_study: Any, tmp_path: Path) -> Ledger:
-    """A small study, and an empty store in its storage."""
-    write_empty_store(tmp_path)
-    study: Ledger = make_study()
-    return study
-
-
-def runs_of(tracker: MlflowTracker) -> dict[str, Any]:
-    client = connect(tracker.uri)
-    experiment = client.get_experiment_by_name(tracker.experiment_name)
-    assert experiment is not None
-    every = client.search_runs([experiment.experiment_id], max_results=1000)
-    runs = find_runs(client, experiment.experiment_id, StudyInfo.read(tracker.folder).study_id)
-    assert len(every) == len(runs), "a run exists twice"
-    return runs
-
-
-def history(tracker: MlflowTracker, key: str, metric: str) -> list[tuple[int, float]]:
-    points = connect(tracker.uri).get_metric_history(runs_of(tracker)[key].info.run_id, metric)
-    return sorted((point.step, point.value) for point in points)
 
 
 def test_one_parent_run_and_one_child_run_for_each_started_trial(ledger: Ledger) -> None:
@@ -294,7 +270,7 @@ def test_the_teacher_has_a_run_and_a_baseline_once_its_state_is_known(ledger: Le
     write_json(study.teacher, {"key": "ab12", "rows": "../cache/ab12/metrics.jsonl"})
     trial = {"teacher": {"kind": "scratch"}, "loss": {"kind": "greedy"}}
     study_info("small", experiment={**SPEC, "trial": trial}).write(ledger.folder)
-    study.baseline(UNDISTILLED).baseline.unlink()
+    write_json(study.baseline(UNDISTILLED).baseline, {"name": UNDISTILLED, "state": "COMPLETE"})
     tracker = MlflowTracker(ledger.folder)
     tracker.sync()
     runs = runs_of(tracker)
@@ -302,6 +278,14 @@ def test_the_teacher_has_a_run_and_a_baseline_once_its_state_is_known(ledger: Le
     assert runs["ab12"].data.params == {"teacher.kind": "scratch"}
     assert runs["ab12"].info.status == "FINISHED"
     assert not [run for run in runs.values() if run.data.params.get("baseline")]
+
+
+def test_a_baseline_has_no_run_before_its_state_is_known(ledger: Ledger) -> None:
+    StudyFolder(ledger.folder).baseline(UNDISTILLED).baseline.unlink()
+    tracker = MlflowTracker(ledger.folder)
+    tracker.sync()
+    assert BASELINE not in runs_of(tracker)
+    assert not [run for run in runs_of(tracker).values() if run.data.tags["optical.kind"] == "baseline"]
 
 
 def test_a_control_has_the_curves_of_its_first_seed(ledger: Ledger) -> None:
