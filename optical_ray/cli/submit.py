@@ -101,7 +101,7 @@ def _submit(client: Any, **job: Any) -> str:
                 raise InputError(f"--address: the job server refused the job ({str(error)[:300]})") from error
             if time.monotonic() > deadline:
                 raise InputError(
-                    f"--address: the cluster has no agent that takes jobs (waited {AGENT_SECONDS:g} s). Try again later."
+                    f"--address: the cluster has no agent that takes jobs (waited {AGENT_SECONDS:g} s). Try later."
                 ) from error
         time.sleep(1)
 
