@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import logging
 import os
+import signal
 import socket
+import threading
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 import ray
 
@@ -19,6 +22,8 @@ from optical_ray.types import InputError
 
 DRIVER_CPUS = 0.01
 """CPUs of a trial's driver; Ray refuses 0."""
+
+STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 ENVIRONMENT = {
     "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "0.5",  # a report waits for the controller's next poll
@@ -145,6 +150,7 @@ def cluster(address: str) -> Iterator[Capacity]:
     }.items():
         os.environ.setdefault(name, value)
     own = local_capacity()
+    handlers = {number: signal.getsignal(number) for number in STOP_SIGNALS}
     try:
         if is_local(address):
             os.environ.setdefault("RAY_TRAIN_ENABLE_PREEMPTION_WATCHER", "0")  # this machine is not preempted
@@ -157,10 +163,19 @@ def cluster(address: str) -> Iterator[Capacity]:
             ray.init(resolved, runtime_env={"env_vars": variables}, log_to_driver=False, logging_level=logging.ERROR)
     except ConnectionError as error:
         raise InputError(f"--address {address}: no Ray cluster answers. Start one, or use --address local.") from error
+    _restore(handlers)
     try:
         yield own if is_local(address) else _capacity()
     finally:
         ray.shutdown()
+
+
+def _restore(handlers: Mapping[signal.Signals, Any]) -> None:
+    """Set the Python ``handlers`` of signals again: Ray replaces them by ones that end the process at once."""
+    if threading.current_thread() is threading.main_thread():
+        for number, handler in handlers.items():
+            if callable(handler):
+                signal.signal(number, handler)
 
 
 def _check_listening(address: str) -> None:

@@ -262,7 +262,7 @@ def test_it_prints_nothing_and_writes_nothing_into_the_current_folder(make_study
     assert (tmp_path / "mlflow.db").is_file()
 
 
-def test_the_teacher_has_a_run_and_a_baseline_once_its_state_is_known(ledger: Ledger) -> None:
+def test_the_teacher_and_a_baseline_without_a_key_have_runs(ledger: Ledger) -> None:
     cache = ledger.folder.parent / "cache" / "ab12"
     cache.mkdir(parents=True)
     (cache / "metrics.jsonl").write_text('{"step": 1, "loss": 3.0}\n{"step": 2, "loss": 2.0}\n{"step": 3, "lo')
@@ -277,7 +277,8 @@ def test_the_teacher_has_a_run_and_a_baseline_once_its_state_is_known(ledger: Le
     assert history(tracker, "ab12", "loss") == [(1, 3.0), (2, 2.0)]
     assert runs["ab12"].data.params == {"teacher.kind": "scratch"}
     assert runs["ab12"].info.status == "FINISHED"
-    assert not [run for run in runs.values() if run.data.params.get("baseline")]
+    [baseline] = [run for run in runs.values() if run.data.params.get("baseline")]
+    assert baseline.info.status == "FINISHED"
 
 
 def test_a_baseline_has_no_run_before_its_state_is_known(ledger: Ledger) -> None:
