@@ -76,6 +76,22 @@ def test_a_small_space_is_used_up_and_then_there_is_no_more(make: Make) -> None:
     assert len(found) == 7
 
 
+@pytest.mark.parametrize("sampler", ["tpe", "random"])
+def test_a_finite_space_is_exhausted_exactly(make: Make, sampler: str) -> None:
+    """Random draws may miss the last of the 240 points; these are enumerated."""
+    sources, sizes = ["de", "hi", "mr"], range(1, 81)
+    space = {
+        SOURCES: {"kind": "choice", "of": sources},
+        "data.batch_size": {"kind": "int", "low": sizes[0], "high": sizes[-1]},
+    }
+    search = {"num_trials": 240, "sampler": sampler}
+    proposals = of(make(space=space, search=search), 1000)
+    proposed = [(params[SOURCES], params["data.batch_size"]) for params in drawn(proposals)]
+    assert len(proposed) == 240
+    assert set(proposed) == {(source, size) for source in sources for size in sizes}
+    assert proposals.next() is None
+
+
 def test_the_budget_is_kept(make: Make) -> None:
     proposals = of(make(), 3)
     assert len(drawn(proposals)) == 3
