@@ -71,7 +71,8 @@ def main() -> None:
 def _stop_in_order() -> list[int]:
     """Turn stop signals into ``KeyboardInterrupt``; the list returned receives their numbers.
 
-    SIGINT is set explicitly because a shell script that starts a command with ``&`` makes it ignore SIGINT.
+    SIGINT is set also if it is ignored, as it is in a command that a shell script starts with ``&``. An ignored SIGHUP
+    stays ignored, as ``nohup`` asks.
     """
     received: list[int] = []
 
@@ -80,7 +81,8 @@ def _stop_in_order() -> list[int]:
         raise KeyboardInterrupt
 
     for number in STOP_SIGNALS:
-        signal.signal(number, stop)
+        if number != signal.SIGHUP or signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, stop)
     return received
 
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import logging
 import shutil
 from collections.abc import Callable
-from contextlib import suppress
 from pathlib import Path
+from uuid import uuid4
 
-from optical_ray.study.files import flush_folder, new_folder, write_json
+from optical_ray.study.files import flush_folder, write_json
 from optical_ray.study.layout import MANIFEST_FILE
 
 logger = logging.getLogger(__name__)
@@ -35,7 +35,15 @@ class Cache:
         entry. A crash leaves no incomplete entry.
         """
         folder = self.folder(kind, digest)
-        fill_entry(folder, build)
+        if is_complete(folder):
+            return folder
+        self.root.mkdir(parents=True, exist_ok=True)
+        temporary = folder.with_name(f".{folder.name}.{uuid4().hex[:8]}")
+        temporary.mkdir()
+        try:
+            publish(temporary, folder, build(temporary))
+        finally:
+            shutil.rmtree(temporary, ignore_errors=True)
         return folder
 
 
@@ -45,25 +53,26 @@ def is_complete(folder: Path) -> bool:
 
 
 def publish(temporary: Path, folder: Path, manifest: dict[str, object]) -> None:
-    """Turn the filled folder ``temporary`` into the cache entry ``folder``, unless another process was faster."""
+    """Rename the filled folder ``temporary`` to the cache entry ``folder``; a complete entry there is kept instead.
+
+    ``temporary`` is on the same file system and does not exist afterwards.
+    """
     write_json(temporary / MANIFEST_FILE, manifest)
     flush_folder(temporary)
-    if not is_complete(folder):
-        shutil.rmtree(folder, ignore_errors=True)  # without a manifest: copied or deleted in part by hand
-        try:
-            temporary.rename(folder)
-        except OSError:
-            if not is_complete(folder):
-                raise
-    shutil.rmtree(temporary, ignore_errors=True)
+    try:
+        _rename(temporary, folder)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
 
 
-def fill_entry(folder: Path, build: Callable[[Path], dict[str, object]]) -> None:
-    """Build the cache entry ``folder`` with ``build``, unless it is complete."""
-    if is_complete(folder):
-        return
-    if folder.exists():  # without a manifest: copied or deleted in part by hand
-        logger.warning("%s: incomplete, built again", folder)
+def _rename(temporary: Path, folder: Path) -> None:
+    try:
+        temporary.rename(folder)
+    except OSError:
+        if is_complete(folder):  # another process was faster
+            return
+        if not folder.exists():
+            raise
+        logger.warning("%s: incomplete (copied or deleted in part), replaced", folder)
         shutil.rmtree(folder, ignore_errors=True)
-    with suppress(FileExistsError), new_folder(folder) as temporary:
-        write_json(temporary / MANIFEST_FILE, build(temporary))
+        temporary.rename(folder)

@@ -77,8 +77,3 @@ def from_report(report: Mapping[str, Any]) -> Event:
     """
     kind = _TYPES[report[EVENT]]
     return kind(**{name: report[name] for name in kind.__dataclass_fields__})
-
-
-def is_event(report: Mapping[str, Any]) -> bool:
-    """Whether ``report`` holds an event (preparation reports plain stages)."""
-    return EVENT in report

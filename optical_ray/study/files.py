@@ -53,28 +53,6 @@ def replace_folder(path: Path) -> Iterator[Path]:
         shutil.rmtree(temporary, ignore_errors=True)
 
 
-@contextmanager
-def new_folder(path: Path) -> Iterator[Path]:
-    """Yield a temporary folder, which becomes ``path`` when the block ends; raises ``FileExistsError`` if that exists.
-
-    So the first of several processes that make the same folder wins, and a reader sees the complete folder or none.
-    """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = _temporary(path)
-    temporary.mkdir()
-    try:
-        yield temporary
-        flush_folder(temporary)
-        try:
-            temporary.rename(path)
-        except OSError as error:
-            if path.exists():
-                raise FileExistsError(str(path)) from error
-            raise
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
-
-
 def flush_folder(folder: Path) -> None:
     """Wait until all files of ``folder`` have reached the disk."""
     for path in folder.rglob("*"):
